@@ -1,0 +1,49 @@
+/**
+ * The one error of Countersign. Programs decide on `code`, never on the class; `message` says what happened and names the
+ * file and the action, `hint` says how to mend it. Every code stands in a table with its meaning and its usual hint, and
+ * `docs/errors.md` is held to those tables by a test.
+ *
+ * Must never hold a secret: neither `message`, `hint` nor `context` may carry key material, passwords or tokens.
+ */
+
+/** A code's entry: what it means, and how a person usually mends it. */
+export interface ErrorEntry {
+  readonly meaning: string;
+  readonly hint: string;
+}
+
+export type ErrorTable = Readonly<Record<string, ErrorEntry>>;
+
+export interface ErrorOptions {
+  /** Replaces the table's hint where the place knows better. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+  /** Plain values for machines (`--json`, logs). */
+  readonly context?: Readonly<Record<string, unknown>>;
+}
+
+export class CountersignError extends Error {
+  override readonly name = 'CountersignError';
+  readonly code: string;
+  readonly hint: string;
+  readonly context: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, hint: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = hint;
+    this.context = options.context ?? {};
+  }
+}
+
+/** Makes a package's error constructor from its table: `throw fail('CODE', 'message')`. */
+export function errorsOf<const T extends ErrorTable>(table: T) {
+  return (code: keyof T & string, message: string, options: ErrorOptions = {}): CountersignError =>
+    new CountersignError(code, message, options.hint ?? table[code]!.hint, options);
+}
+
+/** The code of any thrown value: ours, or Node's (`ENOSPC`); undefined when it has none. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}

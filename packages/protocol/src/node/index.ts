@@ -1,0 +1,2 @@
+/** The Node entry: what the programs share and is not pure. */
+export {};

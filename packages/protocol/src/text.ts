@@ -1,0 +1,63 @@
+/** Text from elsewhere, made safe to show, and the small shapes that several formats share. */
+import { createHash } from 'node:crypto';
+import Type from 'typebox';
+
+/** C0 and C1 controls (tab and newline apart), bidirectional overrides and isolates, invisible and tag characters. */
+ 
+const unsafe =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
+
+/** Whether a text may be part of a component (manifest, notes, terms). */
+export const isSafeText = (text: string): boolean => text.isWellFormed() && !unsafe.test(text);
+
+/** A text from elsewhere for one line of a terminal or log: unsafe characters, tabs and newlines become `\u{…}`. */
+export function escapeText(text: string, maximumLength = 2000): string {
+  let escaped = '';
+  for (const character of text.toWellFormed()) {
+    escaped +=
+      unsafe.test(character) || character === '\n' || character === '\t'
+        ? `\\u{${character.codePointAt(0)!.toString(16)}}`
+        : character;
+    if (escaped.length > maximumLength) return `${escaped.slice(0, maximumLength)}…`;
+  }
+  return escaped;
+}
+
+/** Hex sha256. */
+export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
+
+export const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+/** RFC 3339, UTC, whole seconds: the only time form in documents. */
+export const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$' });
+export const ComponentName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' });
+export const CapabilityId = Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' });
+/** Semantic version without build metadata; precedence is `semver`'s. */
+export const Version = Type.String({
+  pattern: '^(0|[1-9]\\d{0,8})\\.(0|[1-9]\\d{0,8})\\.(0|[1-9]\\d{0,8})(-[0-9A-Za-z-]+(\\.[0-9A-Za-z-]+)*)?$',
+  maxLength: 64,
+});
+export const Platform = Type.Union([Type.Literal('win32-x64'), Type.Literal('linux-x64'), Type.Literal('any')]);
+/** A model's or person's name as its owner writes it. */
+export const Name = Type.String({ minLength: 1, maxLength: 80, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$' });
+export const Reason = Type.String({ minLength: 1, maxLength: 500 });
+/** Texts by BCP 47 language: `en` is always there, others fall back to it. */
+export const Texts = (maximumLength: number) =>
+  Type.Intersect([
+    Type.Object({ en: Type.String({ minLength: 1, maxLength: maximumLength }) }),
+    Type.Record(
+      Type.String({ pattern: '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$' }),
+      Type.String({ minLength: 1, maxLength: maximumLength }),
+    ),
+  ]);
+export const Risk = Type.Union([Type.Literal('standard'), Type.Literal('high'), Type.Literal('phi')]);
+/** What a capability reaches: arrays are sets, other values compare by equality (see `consent/scope.ts`). */
+export const Scope = Type.Record(
+  Type.String({ pattern: '^[a-z][a-zA-Z0-9-]{0,62}$' }),
+  Type.Union([
+    Type.Array(Type.String({ maxLength: 200 }), { maxItems: 64, uniqueItems: true }),
+    Type.String({ maxLength: 200 }),
+    Type.Integer({ minimum: -(2 ** 53) + 1, maximum: 2 ** 53 - 1 }),
+    Type.Boolean(),
+  ]),
+  { maxProperties: 32 },
+);
