@@ -1,1 +1,3 @@
-export {};
+/** What tests, the demo and the benchmarks may use of the client. */
+export * from './database.ts';
+export * from './errors.ts';

@@ -1,0 +1,155 @@
+/**
+ * `device.db`: all state of a device that is not a whole file of its own. One place states every table; each module owns the
+ * queries over its tables. `synchronous=FULL`: a committed transaction survives a power cut. Readers may look at any time;
+ * only the holder of the device lock writes, apart from `intents` and `accounts`.
+ *
+ * Documents are kept as the exact bytes that were signed or digested, beside the columns needed to find them.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { clientError } from './errors.ts';
+
+export const schemaVersion = 1;
+
+const tables = `
+-- Facts about this device as JSON values: model, serial, region, servers, hosts, channel, platform, device (id, sha256 of its
+-- public key), deviceKey (PKCS#8 PEM), rolloutSeed (hex), timeFloor (RFC 3339).
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- Trust: floors and records that outlive the metadata folder.
+CREATE TABLE metadata_floor (role TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE root_record (version INTEGER PRIMARY KEY, sha256 TEXT NOT NULL) STRICT;
+-- Verified metadata whose content need not be read again while root stays: sha256 of the file and its expiry.
+CREATE TABLE metadata_record (role TEXT PRIMARY KEY, version INTEGER NOT NULL, sha256 TEXT NOT NULL, expires TEXT NOT NULL,
+  etag TEXT) STRICT, WITHOUT ROWID;
+-- Highest accepted version of each authority chain, with the sha256 of every line up to it.
+CREATE TABLE authority_line (kind TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, envelope BLOB NOT NULL,
+  PRIMARY KEY (kind, version)) STRICT, WITHOUT ROWID;
+-- Last accepted small documents (channel, revocations) by target path.
+CREATE TABLE document (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, bytes BLOB NOT NULL, accepted TEXT NOT NULL) STRICT, WITHOUT ROWID;
+-- Releases whose code signatures were judged good, by statement digest, with what they were judged against.
+CREATE TABLE release (release TEXT PRIMARY KEY, component TEXT NOT NULL, version TEXT NOT NULL, platform TEXT NOT NULL,
+  statement BLOB NOT NULL, bundles BLOB NOT NULL, texts BLOB NOT NULL, judged TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- Consent.
+CREATE TABLE plan (digest TEXT PRIMARY KEY, body BLOB NOT NULL, state TEXT NOT NULL, reason TEXT, until TEXT, verdict TEXT,
+  created TEXT NOT NULL, changed TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE account (name TEXT PRIMARY KEY, printed_name TEXT NOT NULL, roles TEXT NOT NULL, keyid TEXT NOT NULL UNIQUE,
+  public_key TEXT NOT NULL, wrapped_key TEXT NOT NULL, failures INTEGER NOT NULL DEFAULT 0, locked_until TEXT,
+  created TEXT NOT NULL) STRICT, WITHOUT ROWID;
+-- The audit trail: a hash chain of records of every kind. body: RFC 8785 bytes or a DSSE envelope.
+CREATE TABLE audit (sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, at TEXT NOT NULL, body BLOB NOT NULL, previous TEXT NOT NULL,
+  digest TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE audit_person (commitment TEXT PRIMARY KEY, salt TEXT NOT NULL, account TEXT NOT NULL, printed_name TEXT NOT NULL)
+  STRICT, WITHOUT ROWID;
+CREATE TABLE approval (plan TEXT PRIMARY KEY, sequence INTEGER NOT NULL REFERENCES audit (sequence), envelope BLOB NOT NULL,
+  at TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE accepted_terms (component TEXT NOT NULL, version TEXT NOT NULL, sha256 TEXT NOT NULL, approval TEXT NOT NULL,
+  PRIMARY KEY (component, version)) STRICT, WITHOUT ROWID;
+-- The latest decision about a capability. state: granted | declined | revoked | suspended.
+CREATE TABLE capability (component TEXT NOT NULL, capability TEXT NOT NULL, contract INTEGER NOT NULL, risk TEXT NOT NULL,
+  scope TEXT NOT NULL, state TEXT NOT NULL, approval TEXT, since TEXT NOT NULL, PRIMARY KEY (component, capability)) STRICT, WITHOUT ROWID;
+
+-- Installation.
+CREATE TABLE archive (sha256 TEXT PRIMARY KEY, directory TEXT NOT NULL UNIQUE, files BLOB NOT NULL, added TEXT NOT NULL) STRICT, WITHOUT ROWID;
+-- state: staged | current | previous | rolled-back | collected
+CREATE TABLE generation (number INTEGER PRIMARY KEY, plan TEXT NOT NULL, state TEXT NOT NULL, created TEXT NOT NULL) STRICT;
+CREATE TABLE generation_component (generation INTEGER NOT NULL REFERENCES generation (number), component TEXT NOT NULL,
+  version TEXT NOT NULL, platform TEXT NOT NULL, release TEXT NOT NULL, PRIMARY KEY (generation, component)) STRICT, WITHOUT ROWID;
+-- capability '' is the base.
+CREATE TABLE generation_archive (generation INTEGER NOT NULL, component TEXT NOT NULL, capability TEXT NOT NULL, sha256 TEXT NOT NULL,
+  PRIMARY KEY (generation, component, capability)) STRICT, WITHOUT ROWID;
+-- What was granted in that generation when it was committed, for rollback.
+CREATE TABLE generation_grant (generation INTEGER NOT NULL, component TEXT NOT NULL, capability TEXT NOT NULL, contract INTEGER NOT NULL,
+  risk TEXT NOT NULL, scope TEXT NOT NULL, PRIMARY KEY (generation, component, capability)) STRICT, WITHOUT ROWID;
+CREATE TABLE current (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, previous INTEGER) STRICT;
+CREATE TABLE highest_committed (component TEXT PRIMARY KEY, version TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE quarantine (release TEXT PRIMARY KEY, component TEXT NOT NULL, version TEXT NOT NULL, code TEXT NOT NULL, at TEXT NOT NULL)
+  STRICT, WITHOUT ROWID;
+-- Releases refused before installation (revoked, blocked, bad signature, …), newest code for each.
+CREATE TABLE refusal (release TEXT PRIMARY KEY, component TEXT NOT NULL, version TEXT NOT NULL, code TEXT NOT NULL, at TEXT NOT NULL)
+  STRICT, WITHOUT ROWID;
+-- One row while a change is under way; step and state are the journal's position, transitions bounds loops.
+CREATE TABLE job (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, plan TEXT, generation INTEGER, phase TEXT NOT NULL, detail TEXT NOT NULL,
+  transitions INTEGER NOT NULL DEFAULT 0, started TEXT NOT NULL, changed TEXT NOT NULL) STRICT;
+CREATE TABLE journal (sequence INTEGER PRIMARY KEY, job INTEGER NOT NULL, step TEXT NOT NULL, mark TEXT NOT NULL, detail TEXT,
+  at TEXT NOT NULL) STRICT;
+
+-- What a command asks of the running service: answered in the same row.
+CREATE TABLE intent (id INTEGER PRIMARY KEY, command TEXT NOT NULL, payload TEXT NOT NULL, created TEXT NOT NULL, answered TEXT,
+  answer TEXT) STRICT;
+CREATE TABLE alert (id INTEGER PRIMARY KEY, code TEXT NOT NULL, component TEXT NOT NULL DEFAULT '', severity TEXT NOT NULL,
+  message TEXT NOT NULL, raised TEXT NOT NULL, cleared TEXT) STRICT;
+CREATE UNIQUE INDEX alert_open ON alert (code, component) WHERE cleared IS NULL;
+`;
+
+export const databaseFile = (directory: string): string => join(directory, 'device.db');
+
+/** Makes the database of a new device. @throws DEVICE_EXISTS */
+export function createDatabase(directory: string): DatabaseSync {
+  if (existsSync(databaseFile(directory))) throw clientError('DEVICE_EXISTS', `${directory} already holds a device`);
+  const database = connect(databaseFile(directory));
+  database.exec(`BEGIN IMMEDIATE; ${tables} PRAGMA user_version = ${schemaVersion}; COMMIT;`);
+  return database;
+}
+
+/**
+ * Opens the device's database.
+ * @throws DEVICE_MISSING (nothing here), RECOVERY_REQUIRED (lost, torn or not readable), DEVICE_TOO_NEW
+ */
+export function openDatabase(directory: string): DatabaseSync {
+  const file = databaseFile(directory);
+  if (!existsSync(file)) {
+    if (existsSync(join(directory, 'store')))
+      throw clientError('RECOVERY_REQUIRED', `${file} is missing while ${join(directory, 'store')} has components`);
+    throw clientError('DEVICE_MISSING', `${directory} holds no device`);
+  }
+  let database: DatabaseSync | undefined;
+  try {
+    database = connect(file);
+    const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
+    if (version > schemaVersion)
+      throw clientError('DEVICE_TOO_NEW', `${file} has schema ${version}, this program knows ${schemaVersion}`);
+    if (version < 1) throw clientError('RECOVERY_REQUIRED', `${file} holds no device`);
+    return database;
+  } catch (cause) {
+    database?.close();
+    if (cause instanceof Error && 'hint' in cause) throw cause;
+    throw clientError(
+      'RECOVERY_REQUIRED',
+      `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
+  }
+}
+
+function connect(file: string): DatabaseSync {
+  const database = new DatabaseSync(file, { timeout: 5000, enableForeignKeyConstraints: true });
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;');
+  return database;
+}
+
+/** Runs `work` in one transaction: all of it is kept, or none. */
+export function transact<T>(database: DatabaseSync, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    database.exec('COMMIT');
+    return result;
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+export function readSetting<T>(database: DatabaseSync, key: string): T | undefined {
+  const row = database.prepare('SELECT value FROM settings WHERE key = ?').get(key) as { value: string } | undefined;
+  return row === undefined ? undefined : (JSON.parse(row.value) as T);
+}
+
+export function writeSetting(database: DatabaseSync, key: string, value: unknown): void {
+  database
+    .prepare('INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value')
+    .run(key, JSON.stringify(value));
+}

@@ -1,0 +1,32 @@
+/** The client's codes for its own folder and database; each larger part has a table of its own. */
+import { errorsOf } from '@countersign/protocol';
+
+export const clientErrorTable = {
+  DEVICE_EXISTS: {
+    meaning: 'init was asked to make a device where one already is.',
+    hint: 'choose another folder with --dir, or use the device that is there',
+  },
+  DEVICE_MISSING: {
+    meaning: 'The folder holds no device.',
+    hint: 'make one with countersign-device init, or name its folder with --dir',
+  },
+  DEVICE_TOO_NEW: {
+    meaning: 'The device folder was written by a newer Countersign.',
+    hint: 'use the newer program; an older one does not touch newer state',
+  },
+  DEVICE_BUSY: {
+    meaning: 'Another process holds the device lock and did not answer in time.',
+    hint: 'wait for the running command or service, or stop it, then try again',
+  },
+  DEVICE_FOLDER_UNSAFE: {
+    meaning: 'The data folder is a link or belongs to someone who is neither the service nor an administrator.',
+    hint: 'give the folder to the service account and make it a real folder',
+  },
+  RECOVERY_REQUIRED: {
+    meaning:
+      'The device database is lost or damaged. Installed components keep running; nothing is installed or removed.',
+    hint: 'an administrator restores device.db from a backup or recovers the device as docs/operations.md says',
+  },
+} as const;
+
+export const clientError = errorsOf(clientErrorTable);
