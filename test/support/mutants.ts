@@ -1,0 +1,177 @@
+/**
+ * `npm run mutants [-- PART…]`: takes each security check out in turn, in a scratch copy, and runs the tests that should notice.
+ * A check is an `if` that throws a coded error, or returns a refusal marked by `// check:`; each operand of an outermost `||` is
+ * taken out by itself too. A mutant that no test notices is printed and fails the run; one that cannot be noticed must say
+ * so at its line with `// equivalent: why`.
+ * PART narrows to files whose path contains it.
+ */
+import { spawn } from 'node:child_process';
+import {
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import ts from 'typescript';
+
+const root = resolve(import.meta.dirname, '../..');
+const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+
+/** Where security checks live, and which tests besides the neighbour's stand behind them, nearest first. */
+const areas: readonly { files: string; tests: readonly string[] }[] = [
+  {
+    files: 'packages/protocol/src/*.ts',
+    tests: ['packages/protocol/src/*.test.ts', 'packages/protocol/src/tuf/*.test.ts'],
+  },
+  {
+    files: 'packages/protocol/src/tuf/*.ts',
+    tests: ['packages/protocol/src/tuf/*.test.ts', 'packages/protocol/src/node/*.test.ts'],
+  },
+  {
+    files: 'packages/protocol/src/release/*.ts',
+    tests: ['packages/protocol/src/release/*.test.ts', 'test/interoperability/*.test.ts'],
+  },
+  { files: 'packages/protocol/src/consent/*.ts', tests: ['packages/protocol/src/consent/*.test.ts'] },
+  { files: 'packages/protocol/src/node/*.ts', tests: ['packages/protocol/src/node/*.test.ts'] },
+  { files: 'packages/protocol/src/node/archive/*.ts', tests: ['packages/protocol/src/node/archive/*.test.ts'] },
+  { files: 'packages/repo-server/src/**/*.ts', tests: ['packages/repo-server/src/**/*.test.ts'] },
+  { files: 'packages/client/src/**/*.ts', tests: ['packages/client/src/**/*.test.ts', 'test/attacks/*.test.ts'] },
+];
+
+interface Mutant {
+  readonly file: string;
+  readonly line: number;
+  readonly text: string;
+  readonly source: string;
+  readonly tests: readonly string[];
+}
+
+/** Every mutant of one file: each throwing `if` with its condition, or one alternative of it, made false. */
+function mutantsOf(file: string, tests: readonly string[]): Mutant[] {
+  const source = readFileSync(join(root, file), 'utf8');
+  const tree = ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true);
+  const found: Mutant[] = [];
+  const add = (condition: ts.Expression): void => {
+    const { line } = tree.getLineAndCharacterOfPosition(condition.getStart());
+    const lines = source.split('\n');
+    if ([lines[line - 1], lines[line]].some((text) => text?.includes('// equivalent:'))) return;
+    const mutated = `${source.slice(0, condition.getStart())}false${source.slice(condition.getEnd())}`;
+    found.push({
+      file,
+      line: line + 1,
+      text: condition.getText().replace(/\s+/g, ' ').slice(0, 100),
+      source: mutated,
+      tests,
+    });
+  };
+  const alternatives = (condition: ts.Expression): ts.Expression[] => {
+    if (ts.isParenthesizedExpression(condition)) return alternatives(condition.expression);
+    if (ts.isBinaryExpression(condition) && condition.operatorToken.kind === ts.SyntaxKind.BarBarToken)
+      return [...alternatives(condition.left), ...alternatives(condition.right)];
+    return [condition];
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isIfStatement(node) && refuses(node.thenStatement)) alternatives(node.expression).forEach(add);
+    ts.forEachChild(node, visit);
+  };
+  visit(tree);
+  return found;
+}
+
+/** Whether a branch refuses: throws, or carries the mark of a check. */
+function refuses(branch: ts.Statement): boolean {
+  const statement = ts.isBlock(branch) ? branch.statements.at(-1) : branch;
+  if (statement === undefined) return false;
+  return ts.isThrowStatement(statement) || branch.getFullText().includes('// check:');
+}
+
+/** A copy of the project whose packages are its own and whose dependencies are ours. */
+function scratchCopy(): string {
+  const copy = mkdtempSync(join(tmpdir(), 'countersign-mutants-'));
+  for (const part of ['packages', 'test', 'fixtures', 'demo', 'package.json', 'tsconfig.json'])
+    cpSync(join(root, part), join(copy, part), {
+      recursive: true,
+      filter: (path) => basename(path) !== 'node_modules',
+    });
+  mkdirSync(join(copy, 'node_modules', '@countersign'), { recursive: true });
+  for (const name of readdirSync(join(root, 'node_modules')))
+    if (name !== '@countersign' && !name.startsWith('.package'))
+      symlinkSync(join(root, 'node_modules', name), join(copy, 'node_modules', name), 'junction');
+  for (const name of readdirSync(join(root, 'packages')))
+    symlinkSync(join(copy, 'packages', name), join(copy, 'node_modules', '@countersign', name), 'junction');
+  for (const name of globSync('packages/*/node_modules', { cwd: root }))
+    symlinkSync(join(root, name), join(copy, name), 'junction');
+  return copy;
+}
+
+/** True when the tests are green. A test that hangs counts as red: it noticed. */
+function green(copy: string, tests: readonly string[]): Promise<boolean> {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-timeout=60000', ...tests], {
+      cwd: copy,
+      stdio: 'ignore',
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), 180_000);
+    child.on('exit', (code) => {
+      clearTimeout(timer);
+      done(code === 0);
+    });
+  });
+}
+
+/** The test file beside the source first, then the area's others: most mutants die at the first. */
+function rounds(mutant: Mutant): string[][] {
+  const beside = mutant.file.replace(/\.ts$/, '.test.ts');
+  const all = globSync([...mutant.tests], { cwd: root }).sort();
+  return [all.filter((test) => test === beside), all.filter((test) => test !== beside)].filter(
+    (round) => round.length > 0,
+  );
+}
+
+const mutants = areas.flatMap(({ files, tests }) =>
+  globSync(files, { cwd: root })
+    .filter(
+      (file) =>
+        !/\.(test|contract)\.ts$/.test(file) && (parts.length === 0 || parts.some((part) => file.includes(part))),
+    )
+    .sort()
+    .flatMap((file) => mutantsOf(file, tests)),
+);
+console.log(`${mutants.length} checks to take out`);
+const queue = [...mutants];
+const survivors: Mutant[] = [];
+let finished = 0;
+
+async function work(): Promise<void> {
+  const copy = scratchCopy();
+  try {
+    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      const path = join(copy, mutant.file);
+      const original = readFileSync(path);
+      writeFileSync(path, mutant.source);
+      let survived = true;
+      for (const round of rounds(mutant)) if (survived) survived = await green(copy, round);
+      writeFileSync(path, original);
+      if (survived) {
+        survivors.push(mutant);
+        console.log(`not noticed: ${mutant.file}:${mutant.line} ${mutant.text}`);
+      }
+      if (++finished % 25 === 0) console.log(`${finished} of ${mutants.length}, ${survivors.length} not noticed`);
+    }
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+await Promise.all([work(), work()]);
+console.log(
+  `${mutants.length - survivors.length} noticed, ${survivors.length} not noticed (${relative(root, dirname(import.meta.filename))})`,
+);
+if (survivors.length > 0 || mutants.length === 0) process.exitCode = 1;
