@@ -26,3 +26,8 @@ for (const [what, text, code] of [
 test('refuses bytes that are not UTF-8', () => {
   assert.throws(() => parseCanonical(Buffer.from([0x22, 0xff, 0x22]), 'document', 10), { code: 'FORMAT_JSON' });
 });
+
+test('has no bytes for a value that JSON lacks', () => {
+  for (const value of [undefined, () => 1, Number.NaN, ['\udc00'], { '\ud800': 1 }])
+    assert.throws(() => canonicalBytes(value), { code: 'FORMAT_JSON' });
+});

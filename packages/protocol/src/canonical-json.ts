@@ -18,7 +18,7 @@ export function canonicalBytes(value: unknown): Buffer {
   } catch (cause) {
     throw formatError('FORMAT_JSON', 'the value has no RFC 8785 form', { cause });
   }
-  if (text === undefined || hasLoneSurrogate(value)) throw formatError('FORMAT_JSON', 'the value has no RFC 8785 form');
+  if (text === undefined) throw formatError('FORMAT_JSON', 'the value has no RFC 8785 form');
   return Buffer.from(text, 'utf8');
 }
 
@@ -61,10 +61,4 @@ function depthOf(bytes: Uint8Array): number {
     } else if (byte === 0x5d || byte === 0x7d) depth--;
   }
   return deepest;
-}
-
-function hasLoneSurrogate(value: unknown): boolean {
-  if (typeof value === 'string') return !value.isWellFormed();
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(value).some(([key, item]) => !key.isWellFormed() || hasLoneSurrogate(item));
 }
