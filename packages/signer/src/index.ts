@@ -1,1 +1,2 @@
+/** What tests, the demo and the benchmarks may use of the program. */
 export {};
