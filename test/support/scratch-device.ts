@@ -1,0 +1,48 @@
+/** A device in a scratch folder with a clock that the test moves. */
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { keyIdOf, type PublicKey } from '@countersign/protocol';
+import { createDatabase, writeSetting } from '../../packages/client/src/database.ts';
+import type { Device } from '../../packages/client/src/device.ts';
+
+export interface ScratchDevice extends Device {
+  /** Sets the system clock. */
+  setTime(text: string): void;
+  readonly events: unknown[];
+}
+
+/** A device with its own key, id and model, and nothing installed. */
+export function scratchDevice(time = '2026-11-23T12:00:00Z', settings: Record<string, unknown> = {}): ScratchDevice {
+  const directory = mkdtempSync(join(tmpdir(), 'countersign-device-'));
+  const database = createDatabase(directory);
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const key: PublicKey = {
+    keytype: 'ecdsa',
+    scheme: 'ecdsa-sha2-nistp256',
+    keyval: { public: publicKey.export({ type: 'spki', format: 'pem' }) },
+  };
+  const values = {
+    model: 'Navios',
+    platform: 'linux-x64',
+    channel: 'stable',
+    region: 'global',
+    device: keyIdOf(key),
+    deviceKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    rolloutSeed: '07'.repeat(32),
+    timeFloor: '2026-01-01T00:00:00Z',
+    ...settings,
+  };
+  for (const [name, value] of Object.entries(values)) writeSetting(database, name, value);
+  let now = new Date(time);
+  const events: unknown[] = [];
+  return {
+    directory,
+    database,
+    clock: () => now,
+    log: (event: unknown) => void events.push(event),
+    setTime: (text) => (now = new Date(text)),
+    events,
+  };
+}
