@@ -6,6 +6,8 @@ export * from './olpc-json.ts';
 export * from './public-key.ts';
 export * from './schema.ts';
 export * from './text.ts';
+export * from './release/archive-errors.ts';
+export * from './release/archive-policy.ts';
 export * from './release/authority.ts';
 export * from './release/channel.ts';
 export * from './release/dsse.ts';
