@@ -1,0 +1,61 @@
+/**
+ * Alerts: what somebody at the device should know. One open alert for each code and component; raising it again only
+ * refreshes its words, so that a poll every few minutes does not fill the list. An alert is a notice, never a decision.
+ */
+import { codeOf, escapeText } from '@countersign/protocol';
+import { appendAudit, timeText } from './audit.ts';
+import type { Device } from './device.ts';
+
+export interface Alert {
+  readonly id: number;
+  readonly code: string;
+  /** '' where it concerns the device itself. */
+  readonly component: string;
+  readonly severity: 'info' | 'warning' | 'critical';
+  readonly message: string;
+  readonly raised: string;
+  readonly cleared: string | null;
+}
+
+export interface NewAlert {
+  readonly code: string;
+  readonly component?: string;
+  readonly severity: Alert['severity'];
+  readonly message: string;
+}
+
+/** Opens the alert, or renews the words of the open one. True when it is new. */
+export function raiseAlert(device: Device, { code, component = '', severity, message }: NewAlert): boolean {
+  const text = escapeText(message);
+  const open = device.database
+    .prepare('SELECT id, message FROM alert WHERE code = ? AND component = ? AND cleared IS NULL')
+    .get(code, component) as { id: number; message: string } | undefined;
+  if (open) {
+    if (open.message !== text) device.database.prepare('UPDATE alert SET message = ? WHERE id = ?').run(text, open.id);
+    return false;
+  }
+  device.database
+    .prepare('INSERT INTO alert (code, component, severity, message, raised) VALUES (?, ?, ?, ?, ?)')
+    .run(code, component, severity, text, timeText(device.clock()));
+  appendAudit(device, 'alert-raised', { code, component, severity, message: text });
+  return true;
+}
+
+/** Raises the alert of a coded error. */
+export const raiseError = (device: Device, error: unknown, severity: Alert['severity'] = 'warning'): boolean =>
+  raiseAlert(device, {
+    code: codeOf(error) ?? 'INTERNAL',
+    severity,
+    message: error instanceof Error ? error.message : String(error),
+  });
+
+/** Closes the alert if it is open: its cause is gone. */
+export function clearAlert(device: Device, code: string, component = ''): void {
+  device.database
+    .prepare('UPDATE alert SET cleared = ? WHERE code = ? AND component = ? AND cleared IS NULL')
+    .run(timeText(device.clock()), code, component);
+}
+
+/** The open alerts, newest first. */
+export const openAlerts = (device: Device): Alert[] =>
+  device.database.prepare('SELECT * FROM alert WHERE cleared IS NULL ORDER BY id DESC').all() as unknown as Alert[];
