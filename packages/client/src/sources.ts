@@ -1,0 +1,118 @@
+/**
+ * Where the device may connect. Invariants: https with TLS 1.2 or newer, certificates checked, only to hosts that the list set
+ * at init names and that the vendor's policy gives to this region; no redirect is ever followed; plain http only reaches this
+ * machine's own loopback, and says so. The check sits in the dispatcher, so that no caller can go around it.
+ * Proxies come from the environment (HTTPS_PROXY, NO_PROXY); loopback never goes through one.
+ */
+import { EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { readSetting } from './database.ts';
+import type { Device } from './device.ts';
+import { trustError } from './trust-errors.ts';
+
+/** One server of the configured list: its two public folders, both ending in a slash. */
+export interface Server {
+  readonly url: string;
+  readonly metadataUrl: string;
+  readonly targetsUrl: string;
+}
+
+const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
+export const isLoopback = (url: URL): boolean => loopback.has(url.hostname);
+
+/** The servers that this device was set up with, first choice first. @throws TRUST_SERVER */
+export function configuredServers(device: Device): Server[] {
+  const urls = readSetting<string[]>(device.database, 'servers') ?? [];
+  if (urls.length === 0) throw trustError('TRUST_SERVER', 'this device has no server');
+  return urls.map((text) => {
+    const url = checkServer(text);
+    return {
+      url: url.href,
+      metadataUrl: new URL('metadata/', url).href,
+      targetsUrl: new URL('targets/', url).href,
+    };
+  });
+}
+
+/** Reads a server's address as it may be configured. @throws TRUST_SERVER */
+export function checkServer(text: string): URL {
+  const url = URL.parse(text.endsWith('/') ? text : `${text}/`);
+  if (url === null) throw trustError('TRUST_SERVER', 'a server address is not a URL');
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url)))
+    throw trustError('TRUST_SERVER', `${url.protocol}//${url.host} is neither https nor http on loopback`);
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
+    throw trustError('TRUST_SERVER', `the address of ${url.host} carries a user, query or fragment`);
+  return url;
+}
+
+/**
+ * The hosts this device may talk to: those set at init that the vendor's policy gives to its region. A region that the
+ * policy does not know has none; before any policy was read the list of init alone counts.
+ */
+export function allowedHosts(
+  device: Device,
+  regions: Readonly<Record<string, { hosts: string[] }>> | null,
+): Set<string> {
+  const shipped = readSetting<string[]>(device.database, 'hosts') ?? [];
+  if (regions === null) return new Set(shipped);
+  const region = readSetting<string>(device.database, 'region') ?? '';
+  const given = new Set(Object.hasOwn(regions, region) ? regions[region]!.hosts : []);
+  return new Set(shipped.filter((host) => given.has(host)));
+}
+
+export interface Connection {
+  readonly dispatcher: Dispatcher;
+  /** Replaces the list, after a policy was accepted. */
+  allow(hosts: ReadonlySet<string>): void;
+  close(): Promise<void>;
+}
+
+export interface ConnectionOptions {
+  /** Further certificate authorities as PEM, beside the system's: a laboratory's own proxy. */
+  readonly authorities?: string[];
+}
+
+/** Opens the device's one way out. Connections are kept alive between polls. */
+export function openConnection(
+  device: Device,
+  hosts: ReadonlySet<string>,
+  options: ConnectionOptions = {},
+): Connection {
+  let allowed = hosts;
+  const tls = {
+    minVersion: 'TLSv1.2' as const,
+    rejectUnauthorized: true,
+    timeout: 15_000,
+    ...(options.authorities ? { ca: options.authorities } : {}),
+  };
+  const agent = new EnvHttpProxyAgent({
+    noProxy: [...loopback, process.env.no_proxy ?? process.env.NO_PROXY ?? ''].filter(Boolean).join(','),
+    connect: tls,
+    requestTls: tls,
+    connections: 8,
+    pipelining: 1,
+    keepAliveTimeout: 600_000,
+    keepAliveMaxTimeout: 600_000,
+    headersTimeout: 30_000,
+    bodyTimeout: 30_000,
+    maxHeaderSize: 16_384,
+  });
+  const warned = new Set<string>();
+  const dispatcher = agent.compose((dispatch) => (request, handler) => {
+    const url = new URL(String(request.origin));
+    checkServer(url.origin);
+    if (!allowed.has(url.hostname) && !allowed.has(url.host))
+      throw trustError('TRUST_HOST', `${url.host} is not on this device's list of hosts`, {
+        context: { host: url.host },
+      });
+    if (url.protocol === 'http:' && !warned.has(url.host)) {
+      warned.add(url.host);
+      device.log({ event: 'plain-http', host: url.host, warning: 'not encrypted: allowed on loopback only' });
+    }
+    return dispatch(request, handler);
+  });
+  return {
+    dispatcher,
+    allow: (next) => void (allowed = next),
+    close: () => agent.destroy(),
+  };
+}

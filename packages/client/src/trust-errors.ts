@@ -1,0 +1,61 @@
+/** Codes of trust and download on the device: servers, clock, refresh, what is offered, the two verifiers, archives. */
+import { errorsOf } from '@countersign/protocol';
+
+export const trustErrorTable = {
+  TRUST_SERVER: {
+    meaning: 'A configured server address is not one that a device may use.',
+    hint: 'use an https address; plain http only reaches 127.0.0.1, localhost or [::1], for trials',
+  },
+  TRUST_HOST: {
+    meaning: 'A host is not on the list that this device was set up with, or not in its region by the vendor’s policy.',
+    hint: 'check the server address and the region of this device; the list is set at init and only the vendor widens a region',
+  },
+  TRUST_NO_POLICY: {
+    meaning: 'The device has no valid authority chain of that kind, so it believes no release.',
+    hint: 'an administrator recovers the device from its shipped package',
+  },
+  TRUST_DOCUMENT: {
+    meaning:
+      'A signed document (channel, revocations, authority chain, release) is missing from the trusted metadata, or not what the metadata says.',
+    hint: 'the publication is incomplete or was tampered with; the device keeps what it had',
+  },
+  TRUST_ROLE: {
+    meaning: 'A file is listed by another role than the one that may list it.',
+    hint: 'the publication is wrong or hostile; the device keeps what it had',
+  },
+  CLOCK_BEHIND: {
+    meaning: 'The system clock is behind the time that the vendor’s metadata proves.',
+    hint: 'set the clock of this PC; until then the proven time is used',
+  },
+  CLOCK_AHEAD: {
+    meaning: 'Metadata looks expired, and the server’s clock differs from this PC’s by more than a day.',
+    hint: 'set the clock of this PC, then check again',
+  },
+  OFFER_BLOCKED: {
+    meaning: 'The vendor stopped new installs of this version.',
+    hint: 'wait for the next version; what is installed keeps running',
+  },
+  PLAN_CHANGED: {
+    meaning: 'What would be installed is no longer what was approved.',
+    hint: 'look at the new plan and approve it if it is right',
+  },
+  PLAN_LAPSED: {
+    meaning: 'The approval is older than 14 days.',
+    hint: 'approve the plan again',
+  },
+  PLAN_NOT_READY: {
+    meaning: 'The plan is not in the state that this step needs.',
+    hint: 'see countersign-device status',
+  },
+  DOWNLOAD_SPACE: {
+    meaning: 'The disk has less free space than the download and its unpacked files need.',
+    hint: 'free the space that the message names, then install again; what was downloaded is kept',
+  },
+  DOWNLOAD_NOT_LISTED: {
+    meaning:
+      'An archive of the plan is not in the trusted metadata, or not with the length and digest that were code-signed.',
+    hint: 'the publication is incomplete or was tampered with; nothing is downloaded',
+  },
+} as const;
+
+export const trustError = errorsOf(trustErrorTable);
