@@ -4,19 +4,23 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keyIdOf, type PublicKey } from '@countersign/protocol';
-import { createDatabase, writeSetting } from '../../packages/client/src/database.ts';
-import type { Device } from '../../packages/client/src/device.ts';
+import { writeSetting } from '../../packages/client/src/database.ts';
+import { createDevice, type Device, type LogEvent } from '../../packages/client/src/device.ts';
 
 export interface ScratchDevice extends Device {
   /** Sets the system clock. */
   setTime(text: string): void;
-  readonly events: unknown[];
+  readonly events: LogEvent[];
 }
 
 /** A device with its own key, id and model, and nothing installed. */
 export function scratchDevice(time = '2026-11-23T12:00:00Z', settings: Record<string, unknown> = {}): ScratchDevice {
-  const directory = mkdtempSync(join(tmpdir(), 'countersign-device-'));
-  const database = createDatabase(directory);
+  let now = new Date(time);
+  const events: LogEvent[] = [];
+  const device = createDevice(join(mkdtempSync(join(tmpdir(), 'countersign-device-')), 'device'), {
+    clock: () => now,
+    log: (event) => void events.push(event),
+  });
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const key: PublicKey = {
     keytype: 'ecdsa',
@@ -34,15 +38,6 @@ export function scratchDevice(time = '2026-11-23T12:00:00Z', settings: Record<st
     timeFloor: '2026-01-01T00:00:00Z',
     ...settings,
   };
-  for (const [name, value] of Object.entries(values)) writeSetting(database, name, value);
-  let now = new Date(time);
-  const events: unknown[] = [];
-  return {
-    directory,
-    database,
-    clock: () => now,
-    log: (event: unknown) => void events.push(event),
-    setTime: (text) => (now = new Date(text)),
-    events,
-  };
+  for (const [name, value] of Object.entries(values)) writeSetting(device.database, name, value);
+  return { ...device, setTime: (text) => void (now = new Date(text)), events };
 }

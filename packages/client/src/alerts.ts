@@ -38,6 +38,7 @@ export function raiseAlert(device: Device, { code, component = '', severity, mes
     .prepare('INSERT INTO alert (code, component, severity, message, raised) VALUES (?, ?, ?, ?, ?)')
     .run(code, component, severity, text, timeText(device.clock()));
   appendAudit(device, 'alert-raised', { code, component, severity, message: text });
+  device.log({ level: severity === 'info' ? 'info' : 'warn', event: 'alert', code, component, message: text });
   return true;
 }
 

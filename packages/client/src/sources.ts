@@ -106,7 +106,12 @@ export function openConnection(
       });
     if (url.protocol === 'http:' && !warned.has(url.host)) {
       warned.add(url.host);
-      device.log({ event: 'plain-http', host: url.host, warning: 'not encrypted: allowed on loopback only' });
+      device.log({
+        level: 'warn',
+        event: 'plain-http',
+        host: url.host,
+        note: 'not encrypted: allowed on loopback only',
+      });
     }
     return dispatch(request, handler);
   });
