@@ -49,7 +49,7 @@ function importKey(key: PublicKey): Usable | null {
 function readKey({ keytype, scheme, keyval }: PublicKey): Usable | null {
   if (keytype === 'ed25519' && scheme === 'ed25519') {
     const key = keyval.public.startsWith('-----')
-      ? createPublicKey(keyval.public)
+      ? readPem(keyval.public)
       : createPublicKey({
           key: { kty: 'OKP', crv: 'Ed25519', x: hexBytes(keyval.public, 32).toString('base64url') },
           format: 'jwk',
@@ -60,20 +60,35 @@ function readKey({ keytype, scheme, keyval }: PublicKey): Usable | null {
     'ecdsa-sha2-nistp256': ['prime256v1', 'sha256'],
     'ecdsa-sha2-nistp384': ['secp384r1', 'sha384'],
   };
-  if (keytype === 'ecdsa' || keytype === 'ecdsa-sha2-nistp256' || keytype === 'ecdsa-sha2-nistp384') {
+  if (keytype === 'ecdsa' || keytype === scheme) {
     const curve = Object.hasOwn(curves, scheme) ? curves[scheme] : undefined;
     if (!curve) return null;
-    const key = createPublicKey(keyval.public);
+    const key = keyval.public.startsWith('-----') ? readPem(keyval.public) : readPoint(keyval.public, curve[0]);
     const fits = key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === curve[0];
     return fits ? { key, digest: curve[1], pss: false } : null;
   }
   const pss = /^rsassa-pss-sha(256|384|512)$/.exec(scheme);
   if (keytype === 'rsa' && pss) {
-    const key = createPublicKey(keyval.public);
+    const key = readPem(keyval.public);
     if (key.asymmetricKeyType !== 'rsa' || (key.asymmetricKeyDetails?.modulusLength ?? 0) < 2048) return null;
     return { key, digest: `sha${pss[1]}`, pss: true };
   }
   return null;
+}
+
+/** SPKI only: Node would also take a certificate or a private key for a public one. */
+function readPem(pem: string): KeyObject {
+  if (!pem.startsWith('-----BEGIN PUBLIC KEY-----')) throw new TypeError('not an SPKI public key');
+  return createPublicKey(pem);
+}
+
+/** An uncompressed curve point in hex, as early repositories write ecdsa keys. */
+function readPoint(hex: string, curve: string): KeyObject {
+  const size = curve === 'prime256v1' ? 32 : 48;
+  const point = hexBytes(hex, 1 + 2 * size);
+  if (point[0] !== 4) throw new RangeError('not an uncompressed point');
+  const [x, y] = [point.subarray(1, 1 + size), point.subarray(1 + size)].map((part) => part.toString('base64url'));
+  return createPublicKey({ key: { kty: 'EC', crv: size === 32 ? 'P-256' : 'P-384', x: x!, y: y! }, format: 'jwk' });
 }
 
 /** Whether `signature` (hex) over `bytes` is the key's. False for anything malformed; never throws. */

@@ -1,0 +1,33 @@
+/** Lengths and digests of signed metadata, checked before the bytes mean anything (§5.5.2, §5.6.2, §5.7). */
+import { createHash } from 'node:crypto';
+import { escapeText } from '../text.ts';
+import type { MetaFile } from './metadata.ts';
+import { tufError } from './tuf-errors.ts';
+
+const algorithms = ['sha256', 'sha384', 'sha512'];
+
+/** The algorithms of a `hashes` record. @throws TUF_HASH for one that is not known: all that is listed is checked */
+export function knownAlgorithms(hashes: Readonly<Record<string, string>>, what: string): string[] {
+  const listed = Object.keys(hashes);
+  const unknown = listed.find((algorithm) => !algorithms.includes(algorithm));
+  if (unknown !== undefined)
+    throw tufError('TUF_HASH', `${escapeText(what)} has a hash of the unknown kind ${escapeText(unknown, 40)}`);
+  if (listed.length === 0) throw tufError('TUF_HASH', `${escapeText(what)} has no hash`);
+  return listed;
+}
+
+/** @throws TUF_HASH */
+export function checkBytes(bytes: Uint8Array, meta: Omit<MetaFile, 'version'>, what: string): void {
+  if (meta.length !== undefined && bytes.length !== meta.length)
+    throw tufError('TUF_HASH', `${escapeText(what)} has ${bytes.length} bytes, expected are ${meta.length}`);
+  if (meta.hashes === undefined) return;
+  for (const algorithm of knownAlgorithms(meta.hashes, what)) {
+    const expected = meta.hashes[algorithm]!;
+    const actual = createHash(algorithm).update(bytes).digest('hex');
+    if (actual !== expected)
+      throw tufError(
+        'TUF_HASH',
+        `${escapeText(what)} has ${algorithm} ${actual}, expected is ${escapeText(expected, 140)}`,
+      );
+  }
+}
