@@ -33,6 +33,8 @@ export interface Device {
   readonly database: DatabaseSync;
   /** max(system clock, signed time floor). */
   readonly clock: Clock;
+  /** The system clock as it is: only to judge whether it is wrong. */
+  readonly systemClock: Clock;
   readonly log: Log;
 }
 
@@ -97,7 +99,7 @@ function assemble(directory: string, database: DatabaseSync, options: DeviceOpti
     const floor = readSetting<string>(database, 'timeFloor');
     return floor !== undefined && now.getTime() < Date.parse(floor) ? new Date(floor) : now;
   };
-  return { directory, database, clock, log: options.log ?? fileLog(directory, clock) };
+  return { directory, database, clock, systemClock: system, log: options.log ?? fileLog(directory, clock) };
 }
 
 /** Torn or overwritten pages are found at the start, not in the middle of a change. @throws RECOVERY_REQUIRED */
