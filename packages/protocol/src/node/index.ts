@@ -3,3 +3,8 @@ export * from './command-line.ts';
 export * from './durable-file.ts';
 export * from './node-errors.ts';
 export * from './terminal.ts';
+export { packArchive, type PackOptions } from './archive/pack.ts';
+export { type ExpectedArchive } from './archive/archive-share.ts';
+export { type UnpackedFile } from './archive/tree-writer.ts';
+export { unpackArchive, type UnpackOptions } from './archive/unpack.ts';
+export { verifyTree } from './archive/verify-tree.ts';

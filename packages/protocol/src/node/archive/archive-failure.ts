@@ -1,0 +1,33 @@
+/** Failures of the system and of zstd, in the archive's codes; and how a coded error travels between threads. */
+import { codeOf, CountersignError } from '../../error.ts';
+import { archiveError, archiveErrorTable } from '../../release/archive-errors.ts';
+
+/** The coded form of what Node threw; a coded error stays what it is. `action` names the act and the file. */
+export function archiveFailure(action: string, cause: unknown): CountersignError {
+  if (cause instanceof CountersignError) return cause;
+  const code = codeOf(cause) ?? '';
+  const words = `${action}: ${code || (cause instanceof Error ? cause.message : String(cause))}`;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return archiveError('ARCHIVE_DISK_FULL', words, { cause });
+  if (code.startsWith('ZSTD_') || code.startsWith('Z_')) return archiveError('ARCHIVE_DAMAGED', words, { cause });
+  return archiveError('ARCHIVE_IO', words, { cause });
+}
+
+export interface SentError {
+  readonly code: string;
+  readonly message: string;
+  readonly context: Readonly<Record<string, unknown>>;
+}
+
+export const sendError = ({ code, message, context }: CountersignError): SentError => ({ code, message, context });
+
+export function receiveError({ code, message, context }: SentError): CountersignError {
+  return archiveError(code as keyof typeof archiveErrorTable, message, { context });
+}
+
+export const cancelled = (what: string, signal: AbortSignal): CountersignError =>
+  archiveError('ARCHIVE_CANCELLED', `${what} was stopped`, { cause: signal.reason });
+
+/** @throws ARCHIVE_CANCELLED */
+export function checkCancelled(what: string, signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelled(what, signal);
+}

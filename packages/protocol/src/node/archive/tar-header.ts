@@ -1,0 +1,112 @@
+/**
+ * The one tar header that Countersign writes and reads: POSIX ustar (IEEE 1003.1, pax interchange, "ustar Interchange
+ * Format"), regular files and folders. Names fit its name and prefix fields and sizes its eleven octal digits (see
+ * `archive-policy.ts`), so no pax, GNU or base-256 extension exists here.
+ *
+ * Must never read a field leniently: what two readers could understand differently is refused.
+ */
+import { archiveError } from '../../release/archive-errors.ts';
+import { escapeText } from '../../text.ts';
+
+export const blockBytes = 512;
+/** Two zero blocks end an archive. */
+export const endBytes = 2 * blockBytes;
+
+export interface TarEntry {
+  readonly kind: 'file' | 'folder';
+  /** As stored, without a folder's trailing slash; not yet judged by the policy. */
+  readonly path: string;
+  readonly size: number;
+  readonly executable: boolean;
+}
+
+/** Bytes of zeros after a file's content, up to the next block. */
+export const paddingOf = (size: number): number => (blockBytes - (size % blockBytes)) % blockBytes;
+
+/** Writes the header of a regular file at `offset`; the path has passed the policy. */
+export function writeTarHeader(
+  block: Buffer,
+  offset: number,
+  file: { readonly path: string; readonly size: number; readonly executable: boolean },
+): void {
+  block.fill(0, offset, offset + blockBytes);
+  // The last slash: the policy keeps a segment within the name field and what stands before it within the prefix.
+  const slash = file.path.length > 100 ? file.path.lastIndexOf('/') : -1;
+  block.write(file.path.slice(slash + 1), offset, 100, 'latin1');
+  if (slash >= 0) block.write(file.path.slice(0, slash), offset + 345, 155, 'latin1');
+  block.write(file.executable ? '0000755' : '0000644', offset + 100, 'latin1');
+  block.write('0000000', offset + 108, 'latin1'); // uid
+  block.write('0000000', offset + 116, 'latin1'); // gid
+  block.write(file.size.toString(8).padStart(11, '0'), offset + 124, 'latin1');
+  block.write('00000000000', offset + 136, 'latin1'); // mtime
+  block.write('0', offset + 156, 'latin1');
+  block.write('ustar\u000000', offset + 257, 'latin1');
+  const sum = checksumOf(block, offset);
+  block.write(`${sum.toString(8).padStart(6, '0')}\u0000 `, offset + 148, 'latin1');
+}
+
+/** Reads the header at `offset`. @throws ARCHIVE_DAMAGED ARCHIVE_ENTRY */
+export function readTarHeader(block: Buffer, offset: number): TarEntry {
+  if (readOctal(block, offset + 148, 8, 'checksum') !== checksumOf(block, offset))
+    throw archiveError('ARCHIVE_DAMAGED', 'a tar header does not match its checksum');
+  if (block.toString('latin1', offset + 257, offset + 265) !== 'ustar\u000000')
+    throw archiveError('ARCHIVE_DAMAGED', 'a tar header is not in POSIX ustar form');
+  const name = readText(block, offset, 100);
+  const prefix = readText(block, offset + 345, 155);
+  const stored = prefix === '' ? name : `${prefix}/${name}`;
+  const shown = escapeText(stored, 200);
+  const type = block[offset + 156];
+  if (type !== 0x30 && type !== 0x35)
+    throw archiveError(
+      'ARCHIVE_ENTRY',
+      `"${shown}" is of tar type "${escapeText(String.fromCharCode(type!))}", only files and folders are allowed`,
+    );
+  if (!isZero(block, offset + 157, offset + 257))
+    throw archiveError('ARCHIVE_ENTRY', `"${shown}" names another file as its link`);
+  if (!isZero(block, offset + 500, offset + blockBytes))
+    throw archiveError('ARCHIVE_DAMAGED', `the tar header of "${shown}" has bytes outside its fields`);
+  const mode = readOctal(block, offset + 100, 8, 'mode');
+  if (mode > 0o777)
+    throw archiveError(
+      'ARCHIVE_ENTRY',
+      `"${shown}" has mode ${mode.toString(8)}: setuid, setgid and sticky are refused`,
+    );
+  const size = readOctal(block, offset + 124, 12, 'size');
+  if (type === 0x30) return { kind: 'file', path: stored, size, executable: (mode & 0o100) !== 0 };
+  if (size !== 0) throw archiveError('ARCHIVE_ENTRY', `the folder "${shown}" has ${size} bytes of content`);
+  return { kind: 'folder', path: stored.endsWith('/') ? stored.slice(0, -1) : stored, size: 0, executable: false };
+}
+
+/** Sum of all bytes, those of the checksum field counted as spaces. */
+function checksumOf(block: Buffer, offset: number): number {
+  let sum = 8 * 0x20;
+  for (let at = 0; at < 148; at++) sum += block[offset + at]!;
+  for (let at = 156; at < blockBytes; at++) sum += block[offset + at]!;
+  return sum;
+}
+
+export function isZero(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] !== 0) return false;
+  return true;
+}
+
+/** Text up to the first NUL; nothing may stand after it. */
+function readText(block: Buffer, start: number, length: number): string {
+  const zero = block.indexOf(0, start);
+  const end = zero === -1 || zero > start + length ? start + length : zero;
+  if (!isZero(block, end, start + length))
+    throw archiveError('ARCHIVE_DAMAGED', 'a name in a tar header has bytes after its end');
+  return block.toString('latin1', start, end);
+}
+
+/** Octal digits, then only spaces and NULs: no sign, no leading space, no base-256. */
+function readOctal(block: Buffer, start: number, length: number, field: string): number {
+  const text = block.toString('latin1', start, start + length);
+  const digits = /^([0-7]+)[ \0]*$/.exec(text)?.[1];
+  if (digits === undefined)
+    throw archiveError(
+      'ARCHIVE_DAMAGED',
+      `the ${field} in a tar header is "${escapeText(text)}", expected octal digits`,
+    );
+  return parseInt(digits, 8);
+}
