@@ -1,6 +1,6 @@
 /** Text from elsewhere, made safe to show, and the small shapes that several formats share. */
 import { createHash } from 'node:crypto';
-import Type from 'typebox';
+import Type, { type TSchema, type TString } from 'typebox';
 
 /** C0 and C1 controls (tab and newline apart), bidirectional overrides and isolates, invisible and tag characters. */
 
@@ -23,6 +23,10 @@ export function escapeText(text: string, maximumLength = 2000): string {
   return escaped;
 }
 
+/** A closed map: a key that does not follow its pattern is refused (`__proto__` never does). */
+export const MapOf = <V extends TSchema>(key: TString, value: V, options: Readonly<Record<string, unknown>> = {}) =>
+  Type.Record(key, value, { additionalProperties: false, ...options });
+
 /** Hex sha256. */
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -44,14 +48,14 @@ export const Reason = Type.String({ minLength: 1, maxLength: 500 });
 export const Texts = (maximumLength: number) =>
   Type.Intersect([
     Type.Object({ en: Type.String({ minLength: 1, maxLength: maximumLength }) }),
-    Type.Record(
+    MapOf(
       Type.String({ pattern: '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$' }),
       Type.String({ minLength: 1, maxLength: maximumLength }),
     ),
   ]);
 export const Risk = Type.Union([Type.Literal('standard'), Type.Literal('high'), Type.Literal('phi')]);
 /** What a capability reaches: arrays are sets, other values compare by equality (see `consent/scope.ts`). */
-export const Scope = Type.Record(
+export const Scope = MapOf(
   Type.String({ pattern: '^[a-z][a-zA-Z0-9-]{0,62}$' }),
   Type.Union([
     Type.Array(Type.String({ maxLength: 200 }), { maxItems: 64, uniqueItems: true }),

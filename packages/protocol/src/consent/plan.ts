@@ -5,7 +5,7 @@
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { CapabilityId, ComponentName, Name, Platform, Reason, Risk, Scope, Sha256, Version } from '../text.ts';
+import { CapabilityId, ComponentName, Name, Platform, Reason, Risk, Scope, Sha256, Version, MapOf } from '../text.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -77,7 +77,7 @@ export const PlanStep = Type.Object(
       Type.Object(
         {
           version: Type.String({ maxLength: 32 }),
-          texts: Type.Record(Type.String({ maxLength: 40 }), Sha256, { minProperties: 1, maxProperties: 40 }),
+          texts: MapOf(Type.String({ maxLength: 40 }), Sha256, { minProperties: 1, maxProperties: 40 }),
         },
         closed,
       ),

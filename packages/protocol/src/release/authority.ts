@@ -6,7 +6,7 @@
 import Type, { type Static } from 'typebox';
 import { KeyId, PublicKey } from '../public-key.ts';
 import { format } from '../schema.ts';
-import { CapabilityId, ComponentName, Name, Time } from '../text.ts';
+import { CapabilityId, ComponentName, Name, Time, MapOf } from '../text.ts';
 
 const closed = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' });
@@ -15,7 +15,7 @@ const VersionNumber = Type.Integer({ minimum: 1, maximum: 1_000_000 });
 /** Who signs the next version of this chain. */
 export const ChainSigners = Type.Object(
   {
-    keys: Type.Record(KeyId, PublicKey, { minProperties: 1, maxProperties: 16 }),
+    keys: MapOf(KeyId, PublicKey, { minProperties: 1, maxProperties: 16 }),
     threshold: Type.Integer({ minimum: 1, maximum: 16 }),
   },
   closed,
@@ -32,7 +32,7 @@ const X509Identity = Type.Object(
     /** RFC 4514-like text of the issuer as Node prints it, lines joined by newline. */
     issuer: Type.String({ minLength: 1, maxLength: 1000 }),
     /** Attributes that must be equal, such as C, O, CN; none may repeat in the certificate. */
-    subject: Type.Record(Type.String({ pattern: '^[A-Za-z0-9.]{1,40}$' }), Type.String({ maxLength: 300 }), {
+    subject: MapOf(Type.String({ pattern: '^[A-Za-z0-9.]{1,40}$' }), Type.String({ maxLength: 300 }), {
       minProperties: 1,
       maxProperties: 16,
     }),
@@ -62,7 +62,7 @@ export const CodesignAuthority = Type.Object(
     issued: Time,
     signers: ChainSigners,
     /** One Sigstore trusted root (its protobuf JSON) for each CA, so that certificates of one never meet identities of another. */
-    authorities: Type.Record(
+    authorities: MapOf(
       Id,
       Type.Object(
         {
@@ -73,9 +73,9 @@ export const CodesignAuthority = Type.Object(
       ),
       { maxProperties: 16 },
     ),
-    identities: Type.Record(Id, Identity, { maxProperties: 64 }),
+    identities: MapOf(Id, Identity, { maxProperties: 64 }),
     /** Which people stand behind which TUF keys and code-signing identities; each key and identity has exactly one person. */
-    persons: Type.Record(
+    persons: MapOf(
       Id,
       Type.Object(
         {
@@ -88,7 +88,7 @@ export const CodesignAuthority = Type.Object(
       { maxProperties: 200 },
     ),
     /** For each component, or `*` for those not named: the roles that must have signed the statement, and how many of each. */
-    components: Type.Record(
+    components: MapOf(
       Type.String({ pattern: '^(\\*|[a-z][a-z0-9-]{0,62})$' }),
       Type.Array(
         Type.Object(
@@ -123,7 +123,7 @@ export const DevicesAuthority = Type.Object(
     expires: Time,
     signers: ChainSigners,
     /** A model that is not named counts as one that holds personal health information. */
-    models: Type.Record(Name, Type.Object({ phi: Type.Boolean() }, closed), { maxProperties: 1000 }),
+    models: MapOf(Name, Type.Object({ phi: Type.Boolean() }, closed), { maxProperties: 1000 }),
     /** All that may be offered on phi models. */
     phiAllowed: Type.Array(
       Type.Object(
@@ -137,7 +137,7 @@ export const DevicesAuthority = Type.Object(
     /** Accounts that must sign an approval which grants a capability of this risk. */
     approvers: Type.Object({ standard: Approvers, high: Approvers, phi: Approvers }, closed),
     /** Hosts a device of the region may talk to. */
-    regions: Type.Record(
+    regions: MapOf(
       Id,
       Type.Object({ hosts: Type.Array(Type.String({ maxLength: 255 }), { minItems: 1, maxItems: 32 }) }, closed),
       {

@@ -4,7 +4,7 @@
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { CapabilityId, ComponentName, Name, Platform, Risk, Scope, Texts, Version } from '../text.ts';
+import { CapabilityId, ComponentName, Name, Platform, Risk, Scope, Texts, Version, MapOf } from '../text.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -38,7 +38,7 @@ export const Manifest = Type.Object(
     platform: Platform,
     title: Texts(200),
     /** semver ranges over other components. */
-    requires: Type.Record(ComponentName, Type.String({ minLength: 1, maxLength: 200 }), { maxProperties: 64 }),
+    requires: MapOf(ComponentName, Type.String({ minLength: 1, maxLength: 200 }), { maxProperties: 64 }),
     /** Instrument models this release is for; `*` is every model. */
     models: Type.Array(Name, { minItems: 1, maxItems: 100, uniqueItems: true }),
     capabilities: Type.Array(Capability, { maxItems: 64 }),

@@ -1,7 +1,7 @@
 /** `revocations/revocations.json`: what is no longer believed. Its rules stand in `revocation-rules.ts`. */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { ComponentName, Reason, Sha256, Time, Version } from '../text.ts';
+import { ComponentName, Reason, Sha256, Time, Version, MapOf } from '../text.ts';
 
 const closed = { additionalProperties: false } as const;
 /** Applies to signatures with a verified time at or after it; a signature without one is always hit. Absent: always. */
@@ -22,7 +22,7 @@ export const Revocations = Type.Object(
     /** sha256 of the statement. */
     releases: Type.Array(Type.Object({ release: Sha256, reason: Reason }, closed), { maxItems: 10_000 }),
     /** Nothing below is installed, not even by manual rollback. */
-    minimum: Type.Record(ComponentName, Version, { maxProperties: 1000 }),
+    minimum: MapOf(ComponentName, Version, { maxProperties: 1000 }),
   },
   closed,
 );

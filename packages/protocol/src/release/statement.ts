@@ -5,7 +5,7 @@
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { Sha256 } from '../text.ts';
+import { Sha256, MapOf } from '../text.ts';
 import { Manifest } from './manifest.ts';
 
 export const statementType = 'https://in-toto.io/Statement/v1';
@@ -46,8 +46,8 @@ export const Statement = Type.Object(
       {
         manifest: Manifest,
         /** sha256 of each text, by language. */
-        notes: Type.Record(Language, Sha256, { maxProperties: 40 }),
-        terms: Type.Record(Language, Sha256, { maxProperties: 40 }),
+        notes: MapOf(Language, Sha256, { maxProperties: 40 }),
+        terms: MapOf(Language, Sha256, { maxProperties: 40 }),
       },
       closed,
     ),
@@ -58,7 +58,7 @@ export type Statement = Static<typeof Statement>;
 
 export const statementFormat = format('release statement', Statement, 512 * 1024);
 
-const LanguageTexts = Type.Record(Language, Type.String({ maxLength: 64 * 1024 }), { maxProperties: 40 });
+const LanguageTexts = MapOf(Language, Type.String({ maxLength: 64 * 1024 }), { maxProperties: 40 });
 
 /** `<platform>.texts.json`: the release notes and terms themselves, so that they can be read before an archive is fetched. */
 export const ReleaseTexts = Type.Object(
