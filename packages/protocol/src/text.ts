@@ -1,6 +1,6 @@
 /** Text from elsewhere, made safe to show, and the small shapes that several formats share. */
 import { createHash } from 'node:crypto';
-import Type, { type TSchema, type TString } from 'typebox';
+import Type, { type Static, type TSchema, type TString } from 'typebox';
 
 /** C0 and C1 controls (tab and newline apart), bidirectional overrides and isolates, invisible and tag characters. */
 
@@ -65,3 +65,4 @@ export const Scope = MapOf(
   ]),
   { maxProperties: 32 },
 );
+export type Scope = Static<typeof Scope>;

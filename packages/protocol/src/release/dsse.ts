@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { KeyId } from '../public-key.ts';
+import { KeyId, keyMaterial, verifySignature, type PublicKey } from '../public-key.ts';
 
 const Base64 = (maxLength: number) => Type.String({ pattern: '^[A-Za-z0-9+/]*={0,2}$', maxLength });
 
@@ -27,4 +27,48 @@ export const envelopeFormat = format('DSSE envelope', Envelope, 3 << 20);
 export function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffer {
   const type = Buffer.from(payloadType, 'utf8');
   return Buffer.concat([Buffer.from(`DSSEv1 ${type.length} `), type, Buffer.from(` ${payload.length} `), payload]);
+}
+
+/** A key that can sign: TUF's key id, and raw signing of bytes (ECDSA as DER). */
+export interface EnvelopeSigner {
+  readonly keyid: string;
+  sign(bytes: Uint8Array): Promise<Uint8Array> | Uint8Array;
+}
+
+export const payloadOf = (envelope: Envelope): Buffer => Buffer.from(envelope.payload, 'base64');
+
+/** A new envelope, or the given one with further signatures; a key that signed already signs again in its place. */
+export async function signEnvelope(
+  payloadType: string,
+  payload: Uint8Array,
+  signers: readonly EnvelopeSigner[],
+  before: Envelope['signatures'] = [],
+): Promise<Envelope> {
+  const bytes = preAuthEncoding(payloadType, payload);
+  const signatures = new Map(before.map(({ keyid, sig }) => [keyid, sig]));
+  for (const signer of signers) signatures.set(signer.keyid, Buffer.from(await signer.sign(bytes)).toString('base64'));
+  return {
+    payload: Buffer.from(payload).toString('base64'),
+    payloadType,
+    signatures: [...signatures].map(([keyid, sig]) => ({ keyid, sig })),
+  };
+}
+
+/**
+ * The key ids among `keys` whose signatures hold, each key material once. Signatures of other keys are passed over; what does
+ * not hold does not count. Never throws.
+ */
+export function verifiedSigners(envelope: Envelope, keys: Readonly<Record<string, PublicKey>>): string[] {
+  const bytes = preAuthEncoding(envelope.payloadType, payloadOf(envelope));
+  const materials = new Set<string>();
+  const good: string[] = [];
+  for (const { keyid, sig } of envelope.signatures) {
+    const key = Object.hasOwn(keys, keyid) ? keys[keyid]! : undefined;
+    const material = key && keyMaterial(key);
+    if (!key || !material || materials.has(material)) continue;
+    if (!verifySignature(key, bytes, Buffer.from(sig, 'base64').toString('hex'))) continue;
+    materials.add(material);
+    good.push(keyid);
+  }
+  return good;
 }

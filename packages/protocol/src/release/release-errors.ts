@@ -31,6 +31,10 @@ export const releaseErrorTable = {
     meaning: 'The body of an authority version contradicts itself, such as a key of two persons.',
     hint: 'correct the body and have it signed as a new version',
   },
+  CHANNEL_RULES: {
+    meaning: 'A channel contradicts itself, such as one release offered twice.',
+    hint: 'correct the channel with countersign channel and publish it again',
+  },
   RELEASE_REVOKED: {
     meaning: 'The release stands in the signed list of revocations.',
     hint: 'install another version; the reason is in the message',

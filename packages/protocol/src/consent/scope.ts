@@ -1,0 +1,23 @@
+/**
+ * Comparing scopes. Arrays are sets and a subset is narrower; every other value must be equal. Fail closed: a key on one side
+ * only counts as widening, because nothing says whether its absence means nothing or everything.
+ */
+import type { Scope } from '../text.ts';
+
+export type ScopeChange = 'equal' | 'narrowed' | 'widened';
+
+/** How `next` stands to what was granted. */
+export function compareScopes(granted: Scope, next: Scope): ScopeChange {
+  const keys = Object.keys(granted);
+  if (keys.length !== Object.keys(next).length || keys.some((key) => !Object.hasOwn(next, key))) return 'widened';
+  let change: ScopeChange = 'equal';
+  for (const key of keys) {
+    const before = granted[key]!;
+    const after = next[key]!;
+    if (Array.isArray(before) && Array.isArray(after)) {
+      if (after.some((item) => !before.includes(item))) return 'widened';
+      if (new Set(after).size < new Set(before).size) change = 'narrowed';
+    } else if (before !== after) return 'widened';
+  }
+  return change;
+}
