@@ -6,7 +6,7 @@
  * Must never repair a name: what does not pass is refused.
  */
 import { archiveError } from './archive-errors.ts';
-import { escapeText } from '../text.ts';
+import { escapeText } from '../unsafe-text.ts';
 
 export const archiveLimits = {
   files: 100_000,

@@ -6,7 +6,7 @@
  * Must never read a field leniently: what two readers could understand differently is refused.
  */
 import { archiveError } from '../../release/archive-errors.ts';
-import { escapeText } from '../../text.ts';
+import { escapeText } from '../../unsafe-text.ts';
 
 export const blockBytes = 512;
 /** Two zero blocks end an archive. */

@@ -7,7 +7,7 @@ import { closeSync, constants, fstatSync, openSync, opendirSync, readSync } from
 import { join } from 'node:path';
 import { codeOf } from '../../error.ts';
 import { archiveError } from '../../release/archive-errors.ts';
-import { escapeText } from '../../text.ts';
+import { escapeText } from '../../unsafe-text.ts';
 import { archiveFailure } from './archive-failure.ts';
 import type { UnpackedFile } from './tree-writer.ts';
 

@@ -15,6 +15,7 @@ import { archiveError } from '../../release/archive-errors.ts';
 import { checkArchiveTotals } from '../../release/archive-policy.ts';
 import { syncFolder } from '../durable-file.ts';
 import { archiveFailure, cancelled, checkCancelled, receiveError } from './archive-failure.ts';
+import { hastenFlush } from './flush-hastening.ts';
 import { unpackShare, type ExpectedArchive, type ShareJob, type ShareWatch } from './archive-share.ts';
 import type { UnpackedFile } from './tree-writer.ts';
 import type { FromShare } from './unpack-worker.ts';
@@ -90,7 +91,8 @@ async function unpackInThreads(job: Job, watch: ShareWatch): Promise<UnpackedFil
             if (index === 0) watch.onRead?.(message.bytes);
           } else if (message.kind === 'written') {
             for (const file of message.files) files.push(file);
-            if (++written === count) for (const each of workers) each.postMessage('flush');
+            if (++written === count)
+              void hastenFlush(job.into).then(() => workers.forEach((each) => each.postMessage('flush')));
           } else {
             finished = true;
             if (++flushed === count) done(files);
