@@ -34,6 +34,10 @@ export const consentErrorTable = {
     meaning: 'The plan is no longer, or not yet, open for that answer.',
     hint: 'see its state with countersign-device status; a void plan was replaced by another',
   },
+  APPROVAL_RECORD: {
+    meaning: 'An approval record does not fit its plan, its accounts, this device or its signature.',
+    hint: 'answer every capability and all terms that the plan asks, and nothing else, then sign again',
+  },
   APPROVAL_RECORD_DIFFERS: {
     meaning: 'The second person answered something else than the first person signed.',
     hint: 'both sign the same record: give the same decisions, or decline and start again',
