@@ -8,3 +8,7 @@ export { type ExpectedArchive } from './archive/archive-share.ts';
 export { type UnpackedFile } from './archive/tree-writer.ts';
 export { unpackArchive, type UnpackOptions } from './archive/unpack.ts';
 export { verifyTree } from './archive/verify-tree.ts';
+export * from './http-response.ts';
+export * from './metadata-client.ts';
+export * from './metadata-source.ts';
+export * from './metadata-store.ts';

@@ -22,6 +22,34 @@ export const nodeErrorTable = {
     meaning: 'The disk or the quota is full; nothing was half-written.',
     hint: 'free some space and try again',
   },
+  SOURCE_UNREACHABLE: {
+    meaning: 'The server was not reached: no route, no such name, refused, or no trusted TLS connection.',
+    hint: 'check the network, the proxy, the server address and its certificate',
+  },
+  SOURCE_TIMEOUT: {
+    meaning: 'The server stopped answering, or was so slow that a whole request took longer than it may.',
+    hint: 'try again later; if it stays so, look for a proxy that holds connections back',
+  },
+  SOURCE_REDIRECT: {
+    meaning: 'The server answered with a redirect, which is never followed.',
+    hint: 'configure the address the repository really has',
+  },
+  SOURCE_STATUS: {
+    meaning: 'The server answered with an HTTP status that is neither success nor, for metadata, "not found".',
+    hint: 'see the log of the server or proxy',
+  },
+  SOURCE_TOO_LARGE: {
+    meaning: 'The server sends more bytes than the file may have.',
+    hint: 'nothing valid is that large; the server is wrong or hostile',
+  },
+  SOURCE_BROKEN: {
+    meaning: 'The connection ended before the whole answer was there, or the answer contradicts itself.',
+    hint: 'try again; what arrived of a large file is kept and continued',
+  },
+  SOURCE_STOPPED: {
+    meaning: 'The transfer was stopped from here.',
+    hint: 'start it again; what arrived of a large file is kept and continued',
+  },
 } as const;
 
 export const nodeError = errorsOf(nodeErrorTable);

@@ -37,13 +37,18 @@ export function updateSnapshot(state: TrustedState, bytes: Uint8Array, now: Date
 }
 
 /**
- * Floors from the snapshot of an earlier run, which the trusted timestamp need not name any more (§5.5.5 compares with it).
- * @throws TUF_FORMAT TUF_SIGNATURE
+ * The snapshot of an earlier run, read back from where it was kept. Its versions count against rollback in any case (§5.5.5); it
+ * is trusted again only where the trusted timestamp still names it, and must then be judged by `checkExpiry`.
+ * @throws TUF_FORMAT TUF_SIGNATURE TUF_ROLLBACK
  */
-export function restoreSnapshotFloors(state: TrustedState, bytes: Uint8Array): TrustedState {
-  const { signed } = openSnapshot(state, bytes, 'the stored snapshot');
+export function restoreSnapshot(state: TrustedState, bytes: Uint8Array): TrustedState {
+  const { signed, signers } = openSnapshot(state, bytes, 'the stored snapshot');
   const floors = raiseFloors(state.floors, [['snapshot', signed.version], ...versionsOf(signed)]);
-  return { ...state, floors };
+  const snapshot = { signed, bytes, sha256: sha256(bytes), signers };
+  const next = { ...state, floors };
+  if (!state.timestamp || !isSame(snapshot, state.timestamp.signed.meta['snapshot.json'])) return next;
+  checkRoles(next, signed);
+  return { ...next, snapshot };
 }
 
 function openSnapshot(state: TrustedState, bytes: Uint8Array, what: string): { signed: Snapshot; signers: string[] } {

@@ -52,8 +52,19 @@ export function updateTargets(
   bytes: Uint8Array,
   now: Date,
 ): TrustedState {
+  if (state.snapshot) checkExpiry(state.snapshot.signed, now, `snapshot ${state.snapshot.signed.version}`);
+  const next = restoreTargets(state, role, delegator, bytes);
+  // §5.6.5
+  checkExpiry(next.targets.get(role)!.signed, now, escapeText(role, 80));
+  return next;
+}
+
+/**
+ * The same for a role of an earlier run, read back from where it was kept: all but expiry is judged.
+ * @throws TUF_MISSING TUF_HASH TUF_DELEGATION TUF_FORMAT TUF_SIGNATURE TUF_VERSION
+ */
+export function restoreTargets(state: TrustedState, role: string, delegator: string, bytes: Uint8Array): TrustedState {
   const meta = targetsMeta(state, role);
-  checkExpiry(state.snapshot!.signed, now, `snapshot ${state.snapshot!.signed.version}`);
   const what = `${escapeText(role, 80)} ${meta.version}`;
   // §5.6.2: before anything is parsed.
   checkBytes(bytes, meta, what);
@@ -61,17 +72,18 @@ export function updateTargets(
   // §5.6.3
   const trust = delegationOf(state, role, delegator);
   const signers = verifySigners(envelope, trust.role, trust.keys, what);
-  const known = state.targets.get(role);
   const digest = sha256(bytes);
-  const signed = known?.sha256 === digest ? known.signed : readTargets(readValue(envelope, what), what);
+  const known = state.targets.get(role);
+  const same = known?.sha256 === digest ? known : undefined;
+  const signed = same ? same.signed : readTargets(readValue(envelope, what), what);
   // §5.6.4
   if (signed.version !== meta.version)
     throw tufError('TUF_VERSION', `${escapeText(role)} has version ${signed.version}, snapshot names ${meta.version}`);
-  // §5.6.5
-  checkExpiry(signed, now, what);
-  const delegators = new Map(known?.sha256 === digest ? known.delegators : []).set(delegator, signers);
-  const targets = new Map(state.targets).set(role, { signed, bytes, sha256: digest, signers, delegators });
-  return { ...state, targets };
+  const delegators = new Map(same?.delegators).set(delegator, signers);
+  return {
+    ...state,
+    targets: new Map(state.targets).set(role, { signed, bytes, sha256: digest, signers, delegators }),
+  };
 }
 
 function delegationOf(state: TrustedState, role: string, delegator: string) {

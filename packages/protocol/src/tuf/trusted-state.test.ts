@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { RepositorySimulator, day, time } from '../../../../test/support/repository-simulator.ts';
 import { makeKey, type KeyKind } from '../../../../test/support/tuf-keys.ts';
 import { serialize } from './metadata.ts';
-import { restoreSnapshotFloors, updateSnapshot } from './snapshot.ts';
+import { restoreSnapshot, updateSnapshot } from './snapshot.ts';
 import { findTarget, updateTargets } from './targets.ts';
 import { restoreTimestamp, updateTimestamp } from './timestamp.ts';
 import { checkRootExpiry, trustRoot, updateRoot, type TrustedState } from './trusted-state.ts';
@@ -218,7 +218,7 @@ test('snapshot: no role goes back and none vanishes (§5.5.5)', () => {
 test('floors come back from the snapshot of an earlier run', () => {
   const repo = new RepositorySimulator();
   repo.publish('targets');
-  const state = restoreSnapshotFloors(trustRoot(repo.rootBytes(1)), repo.bytes('snapshot'));
+  const state = restoreSnapshot(trustRoot(repo.rootBytes(1)), repo.bytes('snapshot'));
   assert.deepEqual(
     [...state.floors],
     [
@@ -226,7 +226,7 @@ test('floors come back from the snapshot of an earlier run', () => {
       ['targets', 2],
     ],
   );
-  refused('TUF_SIGNATURE', () => restoreSnapshotFloors(state, repo.sign('snapshot', repo.snapshot, [makeKey()])));
+  refused('TUF_SIGNATURE', () => restoreSnapshot(state, repo.sign('snapshot', repo.snapshot, [makeKey()])));
 });
 
 test('fast-forward recovery: floors fall with a rotated timestamp or snapshot key, and only then (§5.3.11)', () => {
