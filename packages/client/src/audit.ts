@@ -12,6 +12,7 @@ import {
   parseCanonical,
   preAuthEncoding,
   sha256,
+  timeText,
   verifySignature,
   type PublicKey,
 } from '@countersign/protocol';
@@ -45,7 +46,7 @@ const link = (previous: ChainHead | null, kind: string, body: Uint8Array): Chain
 };
 
 /** RFC 3339 UTC, whole seconds: the time form of the database. */
-export const timeText = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;
+export { timeText } from '@countersign/protocol';
 
 /**
  * Adds one record, inside the caller's transaction where there is one. `kind` is kebab-case; `body` must be plain JSON

@@ -4,6 +4,7 @@
  * machine's own loopback, and says so. The check sits in the dispatcher, so that no caller can go around it.
  * Proxies come from the environment (HTTPS_PROXY, NO_PROXY); loopback never goes through one.
  */
+import { rootCertificates } from 'node:tls';
 import { EnvHttpProxyAgent, type Dispatcher } from 'undici';
 import { readSetting } from './database.ts';
 import type { Device } from './device.ts';
@@ -63,61 +64,80 @@ export interface Connection {
   readonly dispatcher: Dispatcher;
   /** Replaces the list, after a policy was accepted. */
   allow(hosts: ReadonlySet<string>): void;
+  /** The server's clock at its last answer, and ours then: to word messages, never to decide. */
+  readonly serverTime: { readonly server: Date; readonly measured: number } | null;
   close(): Promise<void>;
 }
 
 export interface ConnectionOptions {
   /** Further certificate authorities as PEM, beside the system's: a laboratory's own proxy. */
-  readonly authorities?: string[];
+  readonly authorities?: readonly string[];
 }
 
-/** Opens the device's one way out. Connections are kept alive between polls. */
+/**
+ * Opens the device's one way out. One connection a host, kept alive between polls, on which two requests may be under way: a
+ * poll costs one round trip.
+ */
 export function openConnection(
   device: Device,
   hosts: ReadonlySet<string>,
   options: ConnectionOptions = {},
 ): Connection {
   let allowed = hosts;
-  const tls = {
-    minVersion: 'TLSv1.2' as const,
-    rejectUnauthorized: true,
-    timeout: 15_000,
-    ...(options.authorities ? { ca: options.authorities } : {}),
-  };
-  const agent = new EnvHttpProxyAgent({
-    noProxy: [...loopback, process.env.no_proxy ?? process.env.NO_PROXY ?? ''].filter(Boolean).join(','),
-    connect: tls,
-    requestTls: tls,
-    connections: 8,
-    pipelining: 1,
-    keepAliveTimeout: 600_000,
-    keepAliveMaxTimeout: 600_000,
-    headersTimeout: 30_000,
-    bodyTimeout: 30_000,
-    maxHeaderSize: 16_384,
-  });
+  const agent = openAgent(options);
   const warned = new Set<string>();
-  const dispatcher = agent.compose((dispatch) => (request, handler) => {
-    const url = new URL(String(request.origin));
+  const check = (url: URL): void => {
     checkServer(url.origin);
     if (!allowed.has(url.hostname) && !allowed.has(url.host))
       throw trustError('TRUST_HOST', `${url.host} is not on this device's list of hosts`, {
         context: { host: url.host },
       });
-    if (url.protocol === 'http:' && !warned.has(url.host)) {
-      warned.add(url.host);
-      device.log({
-        level: 'warn',
-        event: 'plain-http',
-        host: url.host,
-        note: 'not encrypted: allowed on loopback only',
-      });
-    }
-    return dispatch(request, handler);
-  });
-  return {
-    dispatcher,
-    allow: (next) => void (allowed = next),
+    if (url.protocol !== 'http:' || warned.has(url.host)) return;
+    warned.add(url.host);
+    device.log({ level: 'warn', event: 'plain-http', host: url.host, note: 'not encrypted: allowed on loopback only' });
+  };
+  const connection = {
+    serverTime: null as Connection['serverTime'],
+    dispatcher: agent.compose((dispatch) => (request, handler) => {
+      check(new URL(String(request.origin)));
+      return dispatch(
+        request,
+        readingDate(handler, (server) => {
+          connection.serverTime = { server, measured: device.systemClock().getTime() };
+        }),
+      );
+    }),
+    allow: (next: ReadonlySet<string>) => void (allowed = next),
     close: () => agent.destroy(),
   };
+  return connection;
+}
+
+function openAgent({ authorities }: ConnectionOptions): EnvHttpProxyAgent {
+  const tls = {
+    minVersion: 'TLSv1.2' as const,
+    rejectUnauthorized: true,
+    timeout: 15_000,
+    ...(authorities ? { ca: [...rootCertificates, ...authorities] } : {}),
+  };
+  return new EnvHttpProxyAgent({
+    noProxy: [...loopback, process.env.no_proxy ?? process.env.NO_PROXY ?? ''].filter(Boolean).join(','),
+    connect: tls,
+    requestTls: tls,
+    connections: 1,
+    pipelining: 2,
+    keepAliveTimeout: 60_000,
+    maxHeaderSize: 16_384,
+  });
+}
+
+/** Reads the Date header on its way to the request's own handler. */
+function readingDate(handler: Dispatcher.DispatchHandler, tell: (date: Date) => void): Dispatcher.DispatchHandler {
+  const start = handler.onResponseStart?.bind(handler);
+  handler.onResponseStart = (controller, statusCode, headers, statusMessage) => {
+    const date = new Date(typeof headers.date === 'string' ? headers.date : '');
+    if (!Number.isNaN(date.getTime())) tell(date);
+    start?.(controller, statusCode, headers, statusMessage);
+  };
+  return handler;
 }
