@@ -98,10 +98,7 @@ function search(names: readonly string[], options: readonly Option[][]): Option[
     if (picked.length === names.length) return true;
     for (const option of options[picked.length]!) {
       if (++tries > maximumTries)
-        throw planError(
-          'PLAN_TOO_COMPLEX',
-          `more than ${maximumTries} combinations of ${names.length} components`,
-        );
+        throw planError('PLAN_TOO_COMPLEX', `more than ${maximumTries} combinations of ${names.length} components`);
       picked.push(option);
       if (picked.every(({ manifest }) => manifest === null || holds(manifest)) && extend()) return true;
       picked.pop();
