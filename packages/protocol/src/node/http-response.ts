@@ -15,6 +15,8 @@ export interface HttpLimits {
   /** Longest time for the whole, however steadily bytes drip. */
   readonly totalMilliseconds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Whether another request may follow on the connection before this answer is there; for small answers only. */
+  readonly pipelining?: 'allowed' | undefined;
 }
 
 export type HttpResponse = Dispatcher.ResponseData;
@@ -60,6 +62,7 @@ export async function withResponse<T>(
       headers,
       headersTimeout: idle,
       bodyTimeout: idle,
+      blocking: limits.pipelining !== 'allowed',
       signal: budget.signal,
     });
     const { statusCode } = response;

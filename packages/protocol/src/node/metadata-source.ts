@@ -51,9 +51,8 @@ export function httpSource(options: HttpSourceOptions): MetadataSource {
       checkName(name);
       const url = new URL(name, base);
       const headers: Record<string, string> = etag === undefined ? {} : { 'if-none-match': etag };
-      return withResponse(url, headers, { ...options, signal: signal ?? options.signal }, (response) =>
-        readResponse(response, url, maximumBytes, etag),
-      );
+      const limits = { ...options, signal: signal ?? options.signal, pipelining: 'allowed' } as const;
+      return withResponse(url, headers, limits, (response) => readResponse(response, url, maximumBytes, etag));
     },
   };
 }

@@ -128,6 +128,12 @@ export function findTarget(state: TrustedState, path: string, limits: SearchLimi
   return { kind: 'absent', roles: [...visited] };
 }
 
+/** The name under which a repository with consistent snapshots keeps a target (§6.2.1): its digest before its file name. */
+export function consistentTargetName(path: string, digest: string): string {
+  const slash = path.lastIndexOf('/') + 1;
+  return `${path.slice(0, slash)}${digest}.${path.slice(slash)}`;
+}
+
 function targetFile(path: string, target: Target): TargetFile {
   const { length, hashes, custom } = target;
   const digest = Object.hasOwn(hashes, 'sha256') ? hashes.sha256! : '';
