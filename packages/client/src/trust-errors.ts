@@ -10,18 +10,10 @@ export const trustErrorTable = {
     meaning: 'A host is not on the list that this device was set up with, or not in its region by the vendor’s policy.',
     hint: 'check the server address and the region of this device; the list is set at init and only the vendor widens a region',
   },
-  TRUST_NO_POLICY: {
-    meaning: 'The device has no valid authority chain of that kind, so it believes no release.',
-    hint: 'an administrator recovers the device from its shipped package',
-  },
   TRUST_DOCUMENT: {
     meaning:
       'A signed document (channel, revocations, authority chain, release) is missing from the trusted metadata, or not what the metadata says.',
     hint: 'the publication is incomplete or was tampered with; the device keeps what it had',
-  },
-  TRUST_ROLE: {
-    meaning: 'A file is listed by another role than the one that may list it.',
-    hint: 'the publication is wrong or hostile; the device keeps what it had',
   },
   CLOCK_BEHIND: {
     meaning: 'The system clock is behind the time that the vendor’s metadata proves.',
