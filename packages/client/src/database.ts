@@ -52,11 +52,14 @@ CREATE TABLE capability (component TEXT NOT NULL, capability TEXT NOT NULL, cont
   scope TEXT NOT NULL, state TEXT NOT NULL, approval TEXT, since TEXT NOT NULL, PRIMARY KEY (component, capability)) STRICT, WITHOUT ROWID;
 
 -- Installation.
-CREATE TABLE archive (sha256 TEXT PRIMARY KEY, directory TEXT NOT NULL UNIQUE, files BLOB NOT NULL, added TEXT NOT NULL) STRICT, WITHOUT ROWID;
--- state: staged | current | previous | rolled-back | collected
+-- Unpacked archives in store/. damaged: when its files were found to differ; it is then fetched and unpacked anew.
+CREATE TABLE archive (sha256 TEXT PRIMARY KEY, directory TEXT NOT NULL UNIQUE, files BLOB NOT NULL, added TEXT NOT NULL,
+  damaged TEXT) STRICT, WITHOUT ROWID;
+-- state: staged | current | previous | rolled-back | collected. staged until committed, even while it is switched to.
 CREATE TABLE generation (number INTEGER PRIMARY KEY, plan TEXT NOT NULL, state TEXT NOT NULL, created TEXT NOT NULL) STRICT;
 CREATE TABLE generation_component (generation INTEGER NOT NULL REFERENCES generation (number), component TEXT NOT NULL,
-  version TEXT NOT NULL, platform TEXT NOT NULL, release TEXT NOT NULL, PRIMARY KEY (generation, component)) STRICT, WITHOUT ROWID;
+  version TEXT NOT NULL, platform TEXT NOT NULL, release TEXT NOT NULL, statement BLOB NOT NULL,
+  PRIMARY KEY (generation, component)) STRICT, WITHOUT ROWID;
 -- capability '' is the base.
 CREATE TABLE generation_archive (generation INTEGER NOT NULL, component TEXT NOT NULL, capability TEXT NOT NULL, sha256 TEXT NOT NULL,
   PRIMARY KEY (generation, component, capability)) STRICT, WITHOUT ROWID;

@@ -4,8 +4,10 @@
  */
 import { Buffer } from 'node:buffer';
 import {
+  codeOf,
   devicesFormat,
   envelopeFormat,
+  statementFormat,
   vendorDenial,
   type Capability,
   type Denial,
@@ -13,20 +15,36 @@ import {
 } from '@countersign/protocol';
 import { readSetting } from './database.ts';
 import type { Device } from './device.ts';
+import { readShippedPackage } from './trust.ts';
 
 /** The laboratory's own denials: the setting `sitePolicy`. `*` stands for every component or capability. */
 export interface SitePolicy {
   readonly denied: readonly { readonly component: string; readonly capability: string; readonly reason?: string }[];
 }
 
-/** The newest accepted devices policy; its signatures were checked when it was accepted. Undefined: none ever was. */
+/**
+ * The newest accepted devices policy, else the one that shipped; undefined: there is none. Its signatures were judged when it
+ * was accepted: what is open must be known without a network and without the shipped files.
+ */
 export function devicesPolicy(device: Device): DevicesAuthority | undefined {
   const row = device.database
     .prepare("SELECT envelope FROM authority_line WHERE kind = 'devices' ORDER BY version DESC LIMIT 1")
     .get() as { envelope: Uint8Array } | undefined;
-  if (row === undefined) return undefined;
-  const { payload } = envelopeFormat.parse(row.envelope, 'the accepted devices policy');
-  return devicesFormat.parse(Buffer.from(payload, 'base64'), 'the accepted devices policy');
+  const line = row?.envelope ?? shippedLine(device);
+  if (line === undefined) return undefined;
+  const { payload } = envelopeFormat.parse(line, 'the devices policy');
+  return devicesFormat.parse(Buffer.from(payload, 'base64'), 'the devices policy');
+}
+
+function shippedLine(device: Device): Uint8Array | undefined {
+  try {
+    const { devices } = readShippedPackage(device);
+    const end = devices.indexOf('\n');
+    return end === -1 ? devices : devices.subarray(0, end);
+  } catch (error) {
+    if (codeOf(error) === 'DEVICE_PACKAGE') return undefined;
+    throw error;
+  }
 }
 
 /** Vendor and site policy together, as they stand now. */
@@ -47,8 +65,13 @@ export function denials(device: Device): (component: string, capability: Capabil
   };
 }
 
-/** Those of the capabilities that are denied here. */
-export function deniedAmong(device: Device, component: string, declared: readonly Capability[]): ReadonlySet<string> {
+/** The capabilities that the running release of a component declares and that are denied here. */
+export function deniedCapabilities(device: Device, component: string): ReadonlySet<string> {
+  const row = device.database
+    .prepare(`SELECT statement FROM generation_component JOIN current USING (generation) WHERE component = ?`)
+    .get(component) as { statement: Uint8Array } | undefined;
+  if (row === undefined) return new Set();
   const denialOf = denials(device);
-  return new Set(declared.filter((capability) => denialOf(component, capability)).map(({ id }) => id));
+  const { capabilities } = statementFormat.parse(row.statement, `the statement of ${component}`).predicate.manifest;
+  return new Set(capabilities.filter((capability) => denialOf(component, capability)).map(({ id }) => id));
 }
