@@ -13,10 +13,10 @@ export const Revocations = Type.Object(
   {
     _type: Type.Literal(revocationsType),
     certificates: Type.Array(
-      Type.Object({ /** of the DER certificate */ sha256: Sha256, effective, reason: Reason }, closed),
+      Type.Object({ /** of its tbsCertificate: what the CA signed */ tbs: Sha256, effective, reason: Reason }, closed),
       { maxItems: 10_000 },
     ),
-    keys: Type.Array(Type.Object({ /** of the SPKI */ sha256: Sha256, effective, reason: Reason }, closed), {
+    keys: Type.Array(Type.Object({ /** sha256 of the SPKI */ spki: Sha256, effective, reason: Reason }, closed), {
       maxItems: 10_000,
     }),
     /** sha256 of the statement. */

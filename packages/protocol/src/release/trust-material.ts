@@ -1,0 +1,38 @@
+/**
+ * A Sigstore trusted root, read strictly: what the library takes for granted is checked here. An entry without a start of validity
+ * would be valid since 1970 for the library; a time-stamping authority's leaf must be made for nothing but time-stamping.
+ */
+import { Buffer } from 'node:buffer';
+import { X509Certificate } from 'node:crypto';
+import { TrustedRoot } from '@sigstore/protobuf-specs';
+import { toTrustMaterial, type TrustMaterial } from '@sigstore/verify';
+import { codesignError } from './codesign-errors.ts';
+
+const timeStamping = '1.3.6.1.5.5.7.3.8';
+
+/** @throws CODESIGN_TRUST */
+export function readTrustMaterial(json: unknown, what: string): TrustMaterial {
+  const wrong = (why: string, cause?: unknown): Error =>
+    codesignError('CODESIGN_TRUST', `the trusted root of ${what} ${why}`, { cause });
+  try {
+    const root = TrustedRoot.fromJSON(json);
+    for (const { publicKey } of [...root.tlogs, ...root.ctlogs])
+      if (!publicKey?.validFor?.start) throw wrong('has a log key without validFor.start');
+    for (const authority of [...root.certificateAuthorities, ...root.timestampAuthorities]) {
+      if (!authority.validFor?.start) throw wrong('has an authority without validFor.start');
+      if (!authority.certChain?.certificates.length) throw wrong('has an authority without certificates');
+    }
+    for (const { certChain } of root.timestampAuthorities) {
+      const leaf = new X509Certificate(Buffer.from(certChain!.certificates[0]!.rawBytes));
+      // RFC 3161 §2.3: the key is for time-stamping and nothing else.
+      if (leaf.keyUsage?.length !== 1 || leaf.keyUsage[0] !== timeStamping)
+        throw wrong('has a time-stamping authority whose certificate is not for time-stamping alone');
+    }
+    return toTrustMaterial(root, () => {
+      throw wrong('names no keys');
+    });
+  } catch (cause) {
+    if (cause instanceof Error && 'hint' in cause) throw cause;
+    throw wrong('cannot be read', cause);
+  }
+}
