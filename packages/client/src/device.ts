@@ -11,7 +11,7 @@ import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, escapeText } from '@countersign/protocol';
-import { makeFolder } from '@countersign/protocol/node';
+import { makeFolder, nodeError } from '@countersign/protocol/node';
 import { createDatabase, databaseFile, openDatabase, readSetting } from './database.ts';
 import { clientError } from './errors.ts';
 import { engineError } from './engine-errors.ts';
@@ -122,17 +122,34 @@ export interface LockOptions {
   readonly waitMilliseconds?: number;
 }
 
-/** Runs `work` as the device's only writer. @throws DEVICE_BUSY, or what `work` throws */
+/** Runs `work` as the device's only writer. @throws DEVICE_BUSY RECOVERY_REQUIRED DISK_FULL, or what `work` throws */
 export async function withLock<T>(device: Device, work: () => Promise<T> | T, options: LockOptions = {}): Promise<T> {
   const lock = await acquire(device, performance.now() + (options.waitMilliseconds ?? 5000));
   held.add(device);
   try {
     return await work();
+  } catch (error) {
+    throw databaseFailure(device, error);
   } finally {
     held.delete(device);
     lock.close();
   }
 }
+
+/** SQLite's own words for a full disk and for damage, as ours; anything else as it is. */
+function databaseFailure(device: Device, cause: unknown): unknown {
+  const { errcode } = cause as { errcode?: number };
+  const file = databaseFile(device.directory);
+  if (codeOf(cause) !== 'ERR_SQLITE_ERROR' || errcode === undefined) return cause;
+  const primary = errcode & 0xff;
+  if (primary === sqlite.full) return nodeError('DISK_FULL', `writing ${file}: the disk is full`, { cause });
+  if (primary === sqlite.corrupt || primary === sqlite.notDatabase)
+    return clientError('RECOVERY_REQUIRED', `${file} cannot be used: ${(cause as Error).message}`, { cause });
+  return cause;
+}
+
+/** Primary result codes of SQLite. */
+const sqlite = { busy: 5, corrupt: 11, full: 13, notDatabase: 26 } as const;
 
 /** For functions that write: the caller must hold the lock. @throws DEVICE_NOT_LOCKED */
 export function requireLock(device: Device): void {
@@ -148,7 +165,7 @@ async function acquire(device: Device, end: number): Promise<DatabaseSync> {
       return lock;
     } catch (cause) {
       lock.close();
-      if ((cause as { errcode?: number }).errcode !== 5)
+      if ((cause as { errcode?: number }).errcode !== sqlite.busy)
         throw clientError('RECOVERY_REQUIRED', `${file} cannot be locked: ${String(cause)}`, {
           cause,
           hint: 'stop the service, remove lock.db and start it again',

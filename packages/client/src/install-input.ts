@@ -34,7 +34,7 @@ export interface ReadyStep {
 export interface CheckedInstall {
   /** Every component of the generation to be. */
   readonly components: readonly NewComponent[];
-  /** To be unpacked, each once. */
+  /** Everything that was handed over. */
   readonly archives: readonly ReadyArchive[];
 }
 
@@ -50,20 +50,18 @@ export function checkInstall(
     throw engineError('INSTALL_PLAN_STALE', `the plan starts from generation ${plan.fromGeneration}, ${running} runs`);
   if (steps.length !== plan.steps.length)
     throw engineError('INSTALL_INPUT', `the plan has ${plan.steps.length} steps, ${steps.length} were prepared`);
-  const archives = new Map<string, ReadyArchive>();
   const components = new Map(carriedOver(device, running).map((component) => [component.component, component]));
   for (const planned of plan.steps) {
     const step = steps.find(({ component }) => component === planned.component);
     if (!step || !same(step.to, planned.to) || step.action !== planned.action)
       throw engineError('INSTALL_INPUT', `the step for ${planned.component} is not the plan's`);
-    for (const archive of step.archives) archives.set(archive.sha256, archive);
     if (planned.to === null) components.delete(planned.component);
     else components.set(planned.component, checkStep(device, planned, step));
   }
   checkReferences([...components.values()]);
   return {
     components: [...components.values()].sort((a, b) => (a.component < b.component ? -1 : 1)),
-    archives: [...archives.values()].filter(({ sha256: digest }) => !hasArchive(device, digest)),
+    archives: steps.flatMap((step) => step.archives),
   };
 }
 

@@ -32,6 +32,17 @@ export interface InstallRequest {
   readonly onProgress?: OnProgress;
 }
 
+/** Failures after which the same plan may be tried again. */
+const interruptions = [
+  'DISK_FULL',
+  'FILE_WRITE',
+  'ARCHIVE_DISK_FULL',
+  'ARCHIVE_IO',
+  'ARCHIVE_CANCELLED',
+  'ABORT_ERR',
+  'CANCELLED',
+];
+
 /** How often the switch of one plan is begun before a person must look. */
 const maximumAttempts = 5;
 
@@ -51,6 +62,8 @@ export async function install(
     await stage(device, request, checked, job);
   } catch (error) {
     await drive(device);
+    // What was refused is not kept on the disk; what was merely interrupted is there for the next try.
+    if (!interruptions.includes(codeOf(error) ?? '')) collectGarbage(device);
     throw error;
   }
   const outcome = await drive(device, {
@@ -92,11 +105,11 @@ async function stage(device: Device, request: InstallRequest, checked: CheckedIn
   const fresh = new Set<string>();
   for (const archive of checked.archives) {
     signal?.throwIfAborted();
-    await storeArchive(device, archive, {
+    const unpacked = await storeArchive(device, archive, {
       ...(signal && { signal }),
       onProgress: (done, total) => onProgress?.({ step: 'unpack', done, total }),
     });
-    fresh.add(archive.sha256);
+    if (unpacked) fresh.add(archive.sha256);
   }
   const { generation: number } = job;
   transact(device.database, () =>
@@ -108,13 +121,7 @@ async function stage(device: Device, request: InstallRequest, checked: CheckedIn
   );
   onProgress?.({ step: 'check' });
   await checkFiles(device, number, new Set(job.detail.changed), fresh);
-  try {
-    await request.beforeSwitch();
-  } catch (error) {
-    // What is refused now is not wanted on the disk.
-    device.log({ level: 'warn', event: 'refused-before-switch', code: codeOf(error) });
-    throw error;
-  }
+  await request.beforeSwitch();
   signal?.throwIfAborted();
   transact(device.database, () => {
     setPlanState(device, request.planDigest, 'switching');
@@ -146,9 +153,9 @@ async function checkFiles(
     }
 }
 
-/** An alert for a component whose files are not what they were. */
+/** An alert for a component whose files are not what they were, or that does not live. */
 export function reportUnhealthy(device: Device, component: string, error: unknown): void {
-  const message = `${component} is damaged: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `${component} is not well: ${error instanceof Error ? error.message : String(error)}`;
   raiseAlert(device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });
 }
 

@@ -5,12 +5,14 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { codeOf } from '@countersign/protocol';
+import { clearAlert, openAlerts } from './alerts.ts';
 import { transact } from './database.ts';
 import { requireLock, stagingFolder, type Device } from './device.ts';
 import { collectGarbage } from './garbage.ts';
-import { clearAlert } from './alerts.ts';
 import { currentGeneration } from './generations.ts';
 import { writeGrants } from './grants.ts';
+import { runHook } from './hooks.ts';
 import { reportUnhealthy } from './installer.ts';
 import { enterPhase, openJob, type Job } from './journal.ts';
 import { killIfSame } from './platform/processes.ts';
@@ -54,15 +56,19 @@ function resume(device: Device, job: Job): void {
   });
 }
 
-/** Every file of the running generation against its digest list. */
+/** Every file of the running generation against its digest list; an alert about a component ends once it is well again. */
 async function checkRunning(device: Device): Promise<string[]> {
   const damaged: string[] = [];
-  for (const { component, archives } of currentGeneration(device)?.components ?? []) {
+  const generation = currentGeneration(device);
+  for (const { component, archives } of generation?.components ?? []) {
     try {
       for (const { sha256 } of archives) await verifyArchive(device, sha256);
+      if (!openAlerts(device).some((alert) => alert.code === 'COMPONENT_UNHEALTHY' && alert.component === component))
+        continue;
+      await runHook(device, generation!, component, 'health');
       clearAlert(device, 'COMPONENT_UNHEALTHY', component);
     } catch (error) {
-      damaged.push(component);
+      if (codeOf(error) === 'STORE_DAMAGED') damaged.push(component);
       reportUnhealthy(device, component, error);
     }
   }

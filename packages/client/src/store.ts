@@ -7,7 +7,7 @@
  * Must never hold an archive that no kept generation uses for longer than until the next collection.
  */
 import { Buffer } from 'node:buffer';
-import { existsSync, renameSync, unlinkSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, type CountersignError } from '@countersign/protocol';
@@ -68,13 +68,15 @@ export interface StoreOptions {
 }
 
 /**
- * Unpacks a fetched archive into the store and removes the fetched file. Nothing happens where it is there already.
+ * Unpacks a fetched archive into the store and removes the fetched file; false where it was in the store already.
  * @throws ARCHIVE_* (refused; nothing is left), STORE_PREFIX_TAKEN, DISK_FULL FILE_WRITE
  */
-export async function storeArchive(device: Device, ready: ReadyArchive, options: StoreOptions = {}): Promise<void> {
+export async function storeArchive(device: Device, ready: ReadyArchive, options: StoreOptions = {}): Promise<boolean> {
   requireLock(device);
-  if (!hasArchive(device, ready.sha256)) await unpackIntoStore(device, ready, options);
-  unlinkSync(ready.file);
+  const missing = !hasArchive(device, ready.sha256);
+  if (missing) await unpackIntoStore(device, ready, options);
+  removeTree(ready.file);
+  return missing;
 }
 
 async function unpackIntoStore(device: Device, ready: ReadyArchive, options: StoreOptions): Promise<void> {
