@@ -11,5 +11,6 @@ export { unpackArchive, type UnpackOptions } from './archive/unpack.ts';
 export { verifyTree } from './archive/verify-tree.ts';
 export * from './http-response.ts';
 export * from './metadata-client.ts';
+export { restoreRoot } from './metadata-restore.ts';
 export * from './metadata-source.ts';
 export * from './metadata-store.ts';

@@ -35,19 +35,21 @@ export interface MetadataStore {
 const reserved = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/;
 
 /**
- * A role's file name: itself where that is safe on every file system, else percent-encoded, also upper case, so that two roles
- * never share a file where case is ignored; beyond 200 characters a digest.
+ * A file name for any text: itself where that is safe on every file system, else percent-encoded, also upper case, so that two
+ * names never share a file where case is ignored; beyond 200 characters a digest.
  */
-export function roleFileName(role: string): string {
-  const encoded = [...Buffer.from(role, 'utf8')]
+export function safeFileName(name: string): string {
+  const encoded = [...Buffer.from(name, 'utf8')]
     .map((byte, at) => {
       const character = String.fromCharCode(byte);
       const safe = /[a-z0-9_-]/.test(character) || (character === '.' && at > 0);
-      return safe && !(at === 0 && reserved.test(role)) ? character : `%${byte.toString(16).padStart(2, '0')}`;
+      return safe && !(at === 0 && reserved.test(name)) ? character : `%${byte.toString(16).padStart(2, '0')}`;
     })
     .join('');
-  return `${encoded.length > 200 ? `%%${sha256(role)}` : encoded}.json`;
+  return encoded.length > 200 ? `%%${sha256(name)}` : encoded.replace(/\.$/, '%2e');
 }
+
+export const roleFileName = (role: string): string => `${safeFileName(role)}.json`;
 
 /** Trusted metadata in a folder: `root.json`, `timestamp.json`, `<role>.json`; older roots and the record stand in `history/`. */
 export function directoryStore(directory: string): MetadataStore {
