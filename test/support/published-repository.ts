@@ -15,6 +15,7 @@ import {
   devicesPayloadType,
   devicesType,
   keyIdOf,
+  keyMaterial,
   revocationsPath,
   revocationsType,
   serialize,
@@ -131,6 +132,9 @@ export class PublishedRepository {
     return this.#personKeys.get(component) ?? this.#personKeys.get('*')!;
   }
   #personKeys = new Map<string, TestKey[]>([['*', [ed25519Key(), ed25519Key()]]]);
+
+  /** How revocations name a code signer's key. */
+  readonly spkiOf = (key: TestKey): string => keyMaterial(key.key)!;
 
   /** Writes every role that changed, then snapshot and timestamp. */
   publish(): this {

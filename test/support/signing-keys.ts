@@ -1,6 +1,6 @@
 /** Keys and signatures for tests: ed25519 for TUF and the authority chains, P-256 as a pinned code signer. */
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { canonicalBytes, keyIdOf, preAuthEncoding, type PublicKey } from '@countersign/protocol';
+import { canonicalBytes, keyHint, keyIdOf, keyMaterial, preAuthEncoding, type PublicKey } from '@countersign/protocol';
 
 export interface TestKey {
   readonly id: string;
@@ -42,7 +42,7 @@ export const chainLine = (payloadType: string, body: unknown, keys: readonly Tes
   `${canonicalBytes(signEnvelope(payloadType, canonicalBytes(body), keys)).toString('utf8')}\n`;
 
 /** One Sigstore v0.3 bundle, as a line, by a pinned key. */
-export function bundleLine(statement: Uint8Array, key: TestKey, hint = key.id): string {
+export function bundleLine(statement: Uint8Array, key: TestKey, hint = keyHint(keyMaterial(key.key)!)): string {
   const payloadType = 'application/vnd.in-toto+json';
   const sig = key.sign(preAuthEncoding(payloadType, statement)).toString('base64');
   return `${JSON.stringify({

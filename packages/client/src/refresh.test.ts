@@ -105,6 +105,24 @@ test('metadata that was lost or torn is fetched anew, and nothing older gets in'
   }
 });
 
+test('what was accepted before a document was refused still counts: nothing older gets in', async (t) => {
+  const repository = published();
+  const { poll, server } = await repositoryDevice(t, repository);
+  const old = new Map(repository.files);
+  await poll();
+  repository.channel.offers = [];
+  repository.publish();
+  const present = new Map(repository.files);
+  server.intercept = (request, response) =>
+    request.url!.startsWith('/targets/channels/') && Boolean(response.writeHead(404).end());
+  await assert.rejects(poll(), { code: 'TRUST_DOCUMENT' });
+  server.intercept = () => false;
+  for (const [name, bytes] of old) repository.files.set(name, bytes);
+  await assert.rejects(poll(), { code: 'TUF_ROLLBACK' });
+  for (const [name, bytes] of present) repository.files.set(name, bytes);
+  assert.equal((await poll()).channel.offers.length, 0);
+});
+
 test('another package than the one of init is not believed', async (t) => {
   const { poll, device } = await repositoryDevice(t, published());
   writeFileSync(join(device.directory, 'package', 'root.json'), new PublishedRepository().shipped.root);

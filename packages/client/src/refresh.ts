@@ -21,7 +21,7 @@ import {
   type Format,
   type Revocations,
 } from '@countersign/protocol';
-import { httpSource, refresh } from '@countersign/protocol/node';
+import { httpSource, refresh, type MetadataSession } from '@countersign/protocol/node';
 import { raiseError } from './alerts.ts';
 import { acceptChain, lastAuthority } from './authorities.ts';
 import { readSetting } from './database.ts';
@@ -51,6 +51,8 @@ interface Polling {
   /** The server that answered last. */
   preferred: string | null;
   view: TrustView | null;
+  /** The last session; null after a failure, which may have left the store further on than the session is. */
+  session: MetadataSession | null;
   /** Whether the last poll was refused, so that alerts may be open. */
   refused: boolean;
 }
@@ -61,7 +63,13 @@ function pollingOf(device: Device): Polling {
   const known = pollings.get(device.database);
   if (known) return known;
   const hosts = allowedHosts(device, lastAuthority(device, 'devices').regions);
-  const polling = { connection: openConnection(device, hosts), preferred: null, view: null, refused: true };
+  const polling = {
+    connection: openConnection(device, hosts),
+    preferred: null,
+    view: null,
+    session: null,
+    refused: true,
+  };
   pollings.set(device.database, polling);
   return polling;
 }
@@ -86,11 +94,12 @@ export async function refreshTrust(device: Device): Promise<TrustView> {
   for (const server of inOrder(configuredServers(device), polling.preferred)) {
     try {
       const view = await refreshFrom(device, polling, server);
-      Object.assign(polling, { view, preferred: server.url });
+      Object.assign(polling, { view, session: view.session, preferred: server.url });
       if (polling.refused) clearRefusals(device);
       polling.refused = false;
       return view;
     } catch (error) {
+      polling.session = null;
       const failure = explain(device, polling, error);
       failures.push(failure);
       const message = failure instanceof Error ? failure.message : String(failure);
@@ -114,7 +123,7 @@ const inOrder = (servers: readonly Server[], preferred: string | null): Server[]
   [...servers].sort((a, b) => Number(b.url === preferred) - Number(a.url === preferred));
 
 async function refreshFrom(device: Device, polling: Polling, server: Server): Promise<TrustView> {
-  const { connection, view: before } = polling;
+  const { connection, view: before, session: previous } = polling;
   const time = device.clock();
   const session = await refresh({
     source: httpSource({ metadataUrl: server.metadataUrl, dispatcher: connection.dispatcher }),
@@ -122,10 +131,10 @@ async function refreshFrom(device: Device, polling: Polling, server: Server): Pr
     shippedRoot: readShippedPackage(device).root,
     now: time,
     profile: 'strict',
-    previous: before?.session,
+    previous: previous ?? undefined,
   });
   const channel = readSetting<string>(device.database, 'channel') ?? 'stable';
-  if (before && !session.changed && session.expired.length === 0 && before.channel.channel === channel)
+  if (before && previous && !session.changed && session.expired.length === 0 && before.channel.channel === channel)
     return { ...before, session, server, time, changed: false };
   noteSignedTime(device, session.state.timestamp!.signed);
   return { ...(await readDocuments(device, { session, server, connection }, channel)), time, changed: true };

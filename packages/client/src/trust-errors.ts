@@ -23,9 +23,17 @@ export const trustErrorTable = {
     meaning: 'Metadata looks expired, and the server’s clock differs from this PC’s by more than a day.',
     hint: 'set the clock of this PC, then check again',
   },
-  OFFER_BLOCKED: {
-    meaning: 'The vendor stopped new installs of this version.',
-    hint: 'wait for the next version; what is installed keeps running',
+  OFFER_RELEASE: {
+    meaning: 'The release that is signed and published is not the one whose digest the channel names.',
+    hint: 'the publication is inconsistent or hostile; the vendor offers the release again',
+  },
+  INSTALLED_BLOCKED: {
+    meaning: 'Alert: the vendor stopped new installs of a version that runs here.',
+    hint: 'see what the message says; it keeps running until another version or its removal is approved',
+  },
+  INSTALLED_REVOKED: {
+    meaning: 'Alert: the vendor revoked a release that runs here, or it is below the minimum version.',
+    hint: 'approve the next version, or its removal, soon',
   },
   PLAN_CHANGED: {
     meaning: 'What would be installed is no longer what was approved.',
