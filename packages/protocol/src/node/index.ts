@@ -3,6 +3,7 @@ export * from './command-line.ts';
 export * from './download.ts';
 export * from './durable-file.ts';
 export * from './node-errors.ts';
+export { confirmTargets, secondOpinion, type OpinionInput } from './second-verifier.ts';
 export * from './terminal.ts';
 export { packArchive, type PackOptions } from './archive/pack.ts';
 export { type ExpectedArchive } from './archive/archive-share.ts';

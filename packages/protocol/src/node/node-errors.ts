@@ -50,6 +50,14 @@ export const nodeErrorTable = {
     meaning: 'The transfer was stopped from here.',
     hint: 'start it again; what arrived of a large file is kept and continued',
   },
+  VERIFIERS_DISAGREE: {
+    meaning: 'The second TUF verifier refuses, or finds another target than the first one did. Nothing is installed.',
+    hint: 'one of the two verifiers has a defect, or someone is using one: keep the metadata and report it',
+  },
+  VERIFIER_FAILED: {
+    meaning: 'The second TUF verifier broke off or gave no answer in time, which counts as a refusal.',
+    hint: 'try again; if it stays so, see whether memory or the temporary folder is exhausted',
+  },
 } as const;
 
 export const nodeError = errorsOf(nodeErrorTable);
