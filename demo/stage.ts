@@ -1,0 +1,165 @@
+/**
+ * The demo's stage: it spawns the real programs, shows the exact command that a person would type, and ends everything it
+ * started. It holds no logic of Countersign's own.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream, mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import pc from 'picocolors';
+
+const root = resolve(import.meta.dirname, '..');
+const programs = {
+  countersign: 'packages/signer/bin/countersign.js',
+  'countersign-server': 'packages/repo-server/bin/countersign-server.js',
+  'countersign-device': 'packages/client/bin/countersign-device.js',
+} as const;
+export type Program = keyof typeof programs;
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class StageError extends Error {}
+
+/** What a shell needs around a word so that the line can be pasted. */
+const quote = (word: string): string =>
+  /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+
+export class Stage {
+  readonly directory: string;
+  readonly started = performance.now();
+  readonly #running = new Set<ChildProcess>();
+
+  constructor(directory: string) {
+    this.directory = directory;
+    mkdirSync(join(directory, 'logs'), { recursive: true });
+  }
+
+  say(text = ''): void {
+    console.log(text);
+  }
+
+  heading(text: string): void {
+    console.log(`\n${pc.bold(text)}`);
+  }
+
+  show(program: string, args: readonly string[]): void {
+    console.log(pc.dim(`  $ ${[program, ...args].map(quote).join(' ')}`));
+  }
+
+  /** Runs a command to its end, with `--json`; shows it first. @throws StageError when it exits otherwise than expected */
+  async run(
+    program: Program,
+    args: readonly string[],
+    { expect = 0, quiet = false }: { expect?: number; quiet?: boolean } = {},
+  ): Promise<Ran> {
+    if (!quiet) this.show(program, args);
+    const child = this.#spawn([join(root, programs[program]), ...args, '--json'], 'pipe');
+    let stdout = '';
+    let stderr = '';
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    const code = await ended(child);
+    if (code !== expect)
+      throw new StageError(
+        `${[program, ...args].map(quote).join(' ')} exited ${code}, expected ${expect}\n${stdout}${stderr}`,
+      );
+    return { code, stdout, stderr };
+  }
+
+  /** As `run`, and reads the answer: the JSON object on the last line. */
+  async ask<T = Record<string, unknown>>(
+    program: Program,
+    args: readonly string[],
+    options: { expect?: number; quiet?: boolean } = {},
+  ): Promise<T> {
+    const { stdout } = await this.run(program, args, options);
+    return JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as T;
+  }
+
+  /** Hands the terminal to a command that asks a person. */
+  async handOver(program: Program, args: readonly string[]): Promise<number> {
+    this.show(program, args);
+    return ended(this.#spawn([join(root, programs[program]), ...args], 'inherit'));
+  }
+
+  /** Starts something that goes on; resolves with the first line of its output that `ready` recognises. */
+  async start<T>(
+    name: string,
+    command: readonly string[],
+    ready: (line: string) => T | undefined,
+    seconds = 30,
+  ): Promise<T> {
+    const child = this.#spawn(command, 'pipe');
+    const log = createWriteStream(join(this.directory, 'logs', `${name}.log`), { flags: 'a' });
+    child.stderr!.pipe(log, { end: false });
+    return new Promise<T>((found, lost) => {
+      const timer = setTimeout(
+        () => lost(new StageError(`${name} was not ready after ${seconds} s, see logs/${name}.log`)),
+        seconds * 1000,
+      );
+      let buffered = '';
+      let done = false;
+      child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+        log.write(text);
+        if (done) return;
+        buffered += text;
+        const lines = buffered.split('\n');
+        buffered = lines.pop()!;
+        for (const line of lines) {
+          const value = ready(line);
+          if (value === undefined) continue;
+          done = true;
+          clearTimeout(timer);
+          found(value);
+          return;
+        }
+      });
+      child.on('exit', (code) => {
+        clearTimeout(timer);
+        lost(new StageError(`${name} ended with ${String(code)}, see logs/${name}.log`));
+      });
+    });
+  }
+
+  startProgram<T>(
+    name: string,
+    program: Program,
+    args: readonly string[],
+    ready: (line: string) => T | undefined,
+  ): Promise<T> {
+    this.show(program, args);
+    return this.start(name, [join(root, programs[program]), ...args], ready);
+  }
+
+  /** Ends what is still running, politely, then not. */
+  async end(): Promise<void> {
+    await Promise.all(
+      [...this.#running].map(async (child) => {
+        child.kill('SIGTERM');
+        const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+        await ended(child);
+        clearTimeout(timer);
+      }),
+    );
+  }
+
+  #spawn(args: readonly string[], stdio: 'pipe' | 'inherit'): ChildProcess {
+    const child = spawn(process.execPath, [...args], {
+      cwd: dirname(this.directory),
+      stdio: stdio === 'pipe' ? ['ignore', 'pipe', 'pipe'] : 'inherit',
+    });
+    this.#running.add(child);
+    child.on('exit', () => this.#running.delete(child));
+    return child;
+  }
+}
+
+const ended = (child: ChildProcess): Promise<number> =>
+  new Promise((done, fail) => {
+    if (child.exitCode !== null) return done(child.exitCode);
+    child.on('error', fail);
+    child.on('close', (code, signal) => done(code ?? (signal ? 128 : 1)));
+  });

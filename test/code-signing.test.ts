@@ -1,0 +1,356 @@
+/** The code-signing verdict over real certificates and real timestamps: what is accepted, and each way to be refused. */
+import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import * as asn1 from 'asn1js';
+import fc from 'fast-check';
+import * as pkijs from 'pkijs';
+import {
+  checkLeaf,
+  checkTwoPersons,
+  judgeRelease,
+  type CodesignAuthority,
+  type Revocations,
+} from '@countersign/protocol';
+import { createAuthority, vendor, type Authority } from '../demo/authority.ts';
+import { issuerText, oids, type CertificateRequest, type Issued } from '../demo/certificates.ts';
+import type { TimeStamper } from '../demo/time-stamping.ts';
+import { signStatement } from '../packages/signer/src/code-signing/statement-signer.ts';
+import {
+  certificateSigner,
+  noRevocations,
+  pinnedKey,
+  releaseName,
+  sampleAuthority,
+  statementBytes,
+} from './support/signed-release.ts';
+
+let authority: Authority;
+let leaf: Issued;
+let time: TimeStamper;
+let chain: CodesignAuthority;
+let good: Buffer;
+const tuf = pinnedKey();
+const other = pinnedKey();
+
+before(async () => {
+  authority = await createAuthority();
+  leaf = await authority.certify();
+  time = await authority.serveTime();
+  chain = sampleAuthority(authority, leaf, tuf);
+  good = await signStatement(statementBytes(), certificateSigner(leaf, time.url));
+});
+after(() => time.close());
+
+const judge = (bundles: Uint8Array, more: { authority?: CodesignAuthority; revocations?: Revocations } = {}) =>
+  judgeRelease({ bundles, authority: chain, revocations: noRevocations, expected: releaseName, ...more });
+/** Changes a bundle's JSON in place. */
+function bend(change: (bundle: Record<string, never>) => void, bundle = good): Buffer {
+  const json = JSON.parse(bundle.toString()) as Record<string, never>;
+  change(json);
+  return Buffer.from(`${JSON.stringify(json)}\n`);
+}
+const at = (value: unknown, ...path: (string | number)[]): Record<string, unknown> =>
+  path.reduce((found, key) => (found as Record<string, unknown>)[key] as Record<string, unknown>, value) as Record<
+    string,
+    unknown
+  >;
+
+/** Signs with a certificate that our own signer would refuse: takes a good bundle apart and signs its content anew. */
+async function signBy(
+  request: Partial<CertificateRequest>,
+  subject: Readonly<Record<string, string>> = vendor,
+): Promise<Buffer> {
+  const bad = await authority.certify(subject, request);
+  const { DSSEBundleBuilder } = await import('@sigstore/sign');
+  const { bundleToJSON } = await import('@sigstore/bundle');
+  const { timestampWitness } = await import('../packages/signer/src/code-signing/timestamp-witness.ts');
+  const signer = certificateSigner(bad, time.url);
+  const bundle = await new DSSEBundleBuilder({
+    signer: {
+      sign: async (data) => ({
+        signature: Buffer.from(await signer.sign(data)),
+        key: { $case: 'x509Certificate', certificate: bad.pem },
+      }),
+    },
+    witnesses: [timestampWitness(time.url)],
+  }).create({ type: 'application/vnd.in-toto+json', data: statementBytes() });
+  return Buffer.from(`${JSON.stringify(bundleToJSON(bundle))}\n`);
+}
+
+test('accepts a release signed by the vendor certificate with a timestamp', () => {
+  const verdict = judge(good);
+  assert.deepEqual(verdict.roles, { vendor: ['vendor'] });
+  assert.equal(verdict.signatures[0]!.times.length, 1);
+  assert.equal(verdict.statement.predicate.manifest.name, 'remote-support');
+});
+
+test('accepts RSA certificates and RSA timestamps with any SHA-2', async () => {
+  const rsa = await createAuthority(3072);
+  const rsaLeaf = await rsa.certify(vendor, { rsaBits: 3072 });
+  for (const digest of ['SHA-256', 'SHA-384', 'SHA-512'] as const) {
+    const stamper = await rsa.serveTime({ digest });
+    try {
+      const bundle = await signStatement(statementBytes(), certificateSigner(rsaLeaf, stamper.url));
+      assert.deepEqual(judge(bundle, { authority: sampleAuthority(rsa, rsaLeaf, tuf) }).roles, { vendor: ['vendor'] });
+    } finally {
+      await stamper.close();
+    }
+  }
+});
+
+test('a timestamp outlives the certificate, and one after its end is refused', async () => {
+  const day = 86_400_000;
+  const old = await authority.certify(vendor, {
+    notBefore: new Date(Date.now() - day * 0.9),
+    notAfter: new Date(Date.now() - day * 0.1),
+  });
+  const then = new Date(Date.now() - day * 0.5);
+  const stamper = await authority.serveTime({ clock: () => then });
+  try {
+    const bundle = await signStatement(statementBytes(), certificateSigner(old, stamper.url), then);
+    assert.deepEqual(judge(bundle).roles, { vendor: ['vendor'] });
+    await assert.rejects(signStatement(statementBytes(), certificateSigner(old, stamper.url)), {
+      code: 'SIGN_CERTIFICATE',
+    });
+    const late = await signStatement(statementBytes(), certificateSigner(old, time.url), then);
+    assert.throws(() => judge(late), { code: 'CODESIGN_THRESHOLD' });
+  } finally {
+    await stamper.close();
+  }
+});
+
+const eku = (...list: string[]) => ({ usages: { oids: list, critical: false } });
+for (const [what, request, subject] of [
+  ['a TLS certificate of the same CA', eku(oids.serverAuth), vendor],
+  ['another customer of the same CA', {}, { C: 'XX', O: 'Other Ltd', CN: 'Other Ltd' }],
+  ['a certificate with a further common name', {}, { ...vendor, OU: 'x' }],
+  ['a CA certificate', { ca: true }, vendor],
+  ['a certificate that may not sign', { keyUsageBits: 0x20 }, vendor],
+  ['an RSA key of 2048 bits', { rsaBits: 2048 }, vendor],
+  [
+    'an unknown critical extension',
+    { more: [new pkijs.Extension({ extnID: '1.2.3.4', critical: true, extnValue: new asn1.Null().toBER() })] },
+    vendor,
+  ],
+] as [string, Partial<CertificateRequest>, Record<string, string>][])
+  test(`${what === 'a certificate with a further common name' ? 'accepts a subject with a further attribute that nobody asked about' : `refuses ${what}`}`, async () => {
+    const bundle = await signBy(request, subject);
+    if (what === 'a certificate with a further common name')
+      assert.deepEqual(judge(bundle).roles, { vendor: ['vendor'] });
+    else assert.throws(() => judge(bundle), { code: 'CODESIGN_THRESHOLD', message: /CODESIGN_(CERTIFICATE|IDENTITY)/ });
+  });
+
+test('refuses a certificate of another CA with the same names', async () => {
+  const twin = await createAuthority();
+  const stamper = await twin.serveTime();
+  try {
+    const bundle = await signStatement(statementBytes(), certificateSigner(await twin.certify(), stamper.url));
+    assert.throws(() => judge(bundle), { code: 'CODESIGN_THRESHOLD' });
+  } finally {
+    await stamper.close();
+  }
+});
+
+test('refuses a certificate of one authority as an identity of another', () => {
+  const split: CodesignAuthority = {
+    ...chain,
+    authorities: { ...chain.authorities, second: { kind: 'x509', trustedRoot: authority.trustedRoot() } },
+    identities: {
+      vendor: {
+        ...(chain.identities.vendor as { type: 'x509'; issuer: string; subject: Record<string, string> }),
+        authority: 'third',
+      },
+    },
+  };
+  assert.throws(() => judge(good, { authority: split }), { code: 'CODESIGN_THRESHOLD', message: /CODESIGN_IDENTITY/ });
+});
+
+for (const [what, change] of [
+  [
+    'an older media type',
+    (bundle) => Object.assign(bundle, { mediaType: 'application/vnd.dev.sigstore.bundle+json;version=0.2' }),
+  ],
+  ['another payload type', (bundle) => Object.assign(at(bundle, 'dsseEnvelope'), { payloadType: 'text/plain' })],
+  [
+    'a second signature',
+    (bundle) => (at(bundle, 'dsseEnvelope').signatures as unknown[]).push(at(bundle, 'dsseEnvelope', 'signatures', 0)),
+  ],
+  ['no envelope', (bundle) => delete (bundle as Record<string, unknown>).dsseEnvelope],
+  [
+    'a certificate chain',
+    (bundle) => {
+      const material = at(bundle, 'verificationMaterial');
+      material.x509CertificateChain = { certificates: [material.certificate] };
+      delete material.certificate;
+    },
+  ],
+] as [string, (bundle: Record<string, never>) => void][])
+  test(`refuses a bundle with ${what}`, () => assert.throws(() => judge(bend(change)), { code: 'CODESIGN_BUNDLE' }));
+
+test('refuses a bundle without a timestamp, with an ungranted one, or with one of another signature', async () => {
+  const without = bend((bundle) =>
+    Object.assign(at(bundle, 'verificationMaterial'), { timestampVerificationData: { rfc3161Timestamps: [] } }),
+  );
+  assert.throws(() => judge(without), { code: 'CODESIGN_THRESHOLD', message: /CODESIGN_TIMESTAMP/ });
+  const refusing = await authority.serveTime({ status: 2 });
+  try {
+    await assert.rejects(signStatement(statementBytes(), certificateSigner(leaf, refusing.url)), {
+      code: 'SIGN_TIMESTAMP',
+    });
+  } finally {
+    await refusing.close();
+  }
+  const twin = await signStatement(statementBytes(), certificateSigner(leaf, time.url));
+  const swapped = bend((bundle) =>
+    Object.assign(at(bundle, 'verificationMaterial'), {
+      timestampVerificationData: at(JSON.parse(twin.toString()), 'verificationMaterial', 'timestampVerificationData'),
+    }),
+  );
+  assert.throws(() => judge(swapped), { code: 'CODESIGN_THRESHOLD' });
+});
+
+test('refuses a log entry beside a CA certificate, and too many timestamps', () => {
+  const doubled = bend((bundle) => {
+    const data = at(bundle, 'verificationMaterial', 'timestampVerificationData');
+    data.rfc3161Timestamps = Array.from({ length: 9 }, () => (data.rfc3161Timestamps as unknown[])[0]);
+  });
+  assert.throws(() => judge(doubled), { code: 'CODESIGN_BUNDLE' });
+  const twice = bend((bundle) => {
+    const data = at(bundle, 'verificationMaterial', 'timestampVerificationData');
+    data.rfc3161Timestamps = [(data.rfc3161Timestamps as unknown[])[0], (data.rfc3161Timestamps as unknown[])[0]];
+  });
+  assert.throws(() => judge(twice), { code: 'CODESIGN_THRESHOLD' });
+});
+
+test('refuses bundles that sign different statements, an unfinished line, too many and too much', async () => {
+  const second = await signStatement(
+    statementBytes((statement) => void (statement.subject[0]!.annotations.length = 101)),
+    certificateSigner(leaf, time.url),
+  );
+  assert.throws(() => judge(Buffer.concat([good, second])), { code: 'CODESIGN_STATEMENTS_DIFFER' });
+  assert.throws(() => judge(good.subarray(0, -1)), { code: 'CODESIGN_BUNDLE' });
+  assert.throws(() => judge(Buffer.alloc(0)), { code: 'CODESIGN_BUNDLE' });
+  assert.throws(() => judge(Buffer.concat(Array.from({ length: 17 }, () => good))), { code: 'CODESIGN_BUNDLE' });
+  assert.throws(() => judge(Buffer.alloc((1 << 20) + 1, 0x0a)), { code: 'CODESIGN_BUNDLE' });
+});
+
+test('refuses a component without a rule, and a statement of another release', () => {
+  assert.throws(() => judge(good, { authority: { ...chain, components: { other: chain.components['*']! } } }), {
+    code: 'CODESIGN_RULE',
+  });
+  assert.throws(
+    () =>
+      judgeRelease({
+        bundles: good,
+        authority: chain,
+        revocations: noRevocations,
+        expected: { ...releaseName, version: '1.0.1' },
+      }),
+    { code: 'RELEASE_STATEMENT' },
+  );
+});
+
+test('applies revocations of certificates and keys, from their effective time on', () => {
+  const { tbs, spki } = checkLeaf(leaf.der);
+  const past = '2020-01-01T00:00:00Z';
+  const future = '2099-01-01T00:00:00Z';
+  const reason = 'stolen';
+  for (const [kind, entry] of [
+    ['certificates', { tbs }],
+    ['keys', { spki }],
+  ] as const) {
+    const revoked = (more: object): Revocations => ({ ...noRevocations, [kind]: [{ ...entry, reason, ...more }] });
+    assert.throws(() => judge(good, { revocations: revoked({}) }), {
+      code: 'CODESIGN_THRESHOLD',
+      message: /CODESIGN_REVOKED/,
+    });
+    assert.throws(() => judge(good, { revocations: revoked({ effective: past }) }), { message: /CODESIGN_REVOKED/ });
+    assert.deepEqual(judge(good, { revocations: revoked({ effective: future }) }).roles, { vendor: ['vendor'] });
+  }
+});
+
+test('a pinned key counts where the chain names it, and any revocation of it applies', async () => {
+  const bundle = await signStatement(statementBytes(), other.signer);
+  assert.throws(() => judge(bundle), { code: 'CODESIGN_THRESHOLD', message: /CODESIGN_IDENTITY/ });
+  const pinned = { ...chain, identities: { vendor: { type: 'key' as const, publicKey: other.key } } };
+  const verdict = judge(bundle, { authority: pinned });
+  assert.deepEqual(verdict.roles, { vendor: ['vendor'] });
+  const revoked = {
+    ...noRevocations,
+    keys: [{ spki: verdict.signatures[0]!.spki, effective: '2099-01-01T00:00:00Z', reason: 'lost' }],
+  };
+  assert.throws(() => judge(bundle, { authority: pinned, revocations: revoked }), { message: /CODESIGN_REVOKED/ });
+  const forged = bend(
+    (json) =>
+      Object.assign(at(json, 'dsseEnvelope', 'signatures', 0), {
+        sig: at(JSON.parse(good.toString()), 'dsseEnvelope', 'signatures', 0).sig,
+      }),
+    bundle,
+  );
+  assert.throws(() => judge(forged, { authority: pinned }), { message: /CODESIGN_SIGNATURE/ });
+});
+
+test('a bundle that is not believed does not hinder one that is', async () => {
+  const stranger = await signStatement(statementBytes(), other.signer);
+  assert.deepEqual(judge(Buffer.concat([stranger, good])).roles, { vendor: ['vendor'] });
+});
+
+test('refuses a trusted root without a start of validity, or a time-stamping certificate for more than that', async () => {
+  const root = (change: (root: Record<string, never>) => void): CodesignAuthority => {
+    const json = structuredClone(authority.trustedRoot()) as Record<string, never>;
+    change(json);
+    return { ...chain, authorities: { standin: { kind: 'x509', trustedRoot: json } } };
+  };
+  for (const list of ['certificateAuthorities', 'timestampAuthorities'])
+    assert.throws(() => judge(good, { authority: root((json) => delete at(json, list, 0).validFor) }), {
+      code: 'CODESIGN_TRUST',
+    });
+  const wide = await authority.certify(vendor, eku(oids.timeStamping, oids.codeSigning));
+  const widened = root(
+    (json) =>
+      void (at(json, 'timestampAuthorities', 0, 'certChain', 'certificates', 0).rawBytes = wide.der.toString('base64')),
+  );
+  assert.throws(() => judge(good, { authority: widened }), { code: 'CODESIGN_TRUST' });
+});
+
+test('two persons stand behind a release, on both sides', () => {
+  assert.deepEqual(checkTwoPersons(chain, 'x', [tuf.keyid], ['vendor']), ['alice', 'bob']);
+  for (const [keys, identities] of [
+    [[], ['vendor']],
+    [[tuf.keyid], []],
+    [[other.keyid], ['vendor']],
+  ] as [string[], string[]][])
+    assert.throws(() => checkTwoPersons(chain, 'x', keys, identities), { code: 'CODESIGN_ONE_PERSON' });
+  const alone = { ...chain, persons: { alice: { name: 'Alice', keys: [tuf.keyid], identities: ['vendor'] } } };
+  assert.throws(() => checkTwoPersons(alone, 'x', [tuf.keyid], ['vendor']), { code: 'CODESIGN_ONE_PERSON' });
+});
+
+test('the signer refuses a key that is not the certificate’s, and an authority that answers nonsense', async () => {
+  const signer = certificateSigner(leaf, time.url);
+  await assert.rejects(signStatement(statementBytes(), { ...signer, publicKey: createPublicKey(other.secret) }), { code: 'SIGN_KEY' });
+  await assert.rejects(signStatement(statementBytes(), { ...signer, timestampUrl: 'http://127.0.0.1:1/' }), {
+    code: 'SIGN_TIMESTAMP',
+  });
+  await assert.rejects(signStatement(statementBytes(), { ...signer, certificates: 'nothing' }), {
+    code: 'SIGN_CERTIFICATE',
+  });
+});
+
+test('no flipped byte in a bundle is ever accepted, nor thrown without a code', () => {
+  const expected = judge(good).release;
+  assert.equal(issuerText(leaf).includes('Stand-In'), true);
+  fc.assert(
+    fc.property(fc.nat({ max: good.length - 1 }), fc.integer({ min: 1, max: 255 }), (index, mask) => {
+      const changed = Buffer.from(good);
+      changed[index]! ^= mask;
+      try {
+        // What the library passes over, such as the envelope's key id, is not part of what was signed.
+        assert.equal(judge(changed).release, expected);
+      } catch (error) {
+        assert.match((error as { code: string }).code, /^(CODESIGN|FORMAT|RELEASE)_/);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
