@@ -21,9 +21,9 @@ import { readSetting, transact, writeSetting } from './database.ts';
 import { requireLock, type Device } from './device.ts';
 import { currentGeneration } from './generations.ts';
 import { currentOffers, recordRefusal, type CurrentOffers } from './offers.ts';
-import { openPlan, setPlanState, undecidedStates, waitingStates, type StoredPlan } from './plans.ts';
+import { openPlan, readPlan, setPlanState, undecidedStates, waitingStates, type StoredPlan } from './plans.ts';
 import { denials } from './policy.ts';
-import { lastDocuments, type TrustDocuments, type TrustView } from './refresh.ts';
+import { isUnreached, lastDocuments, refreshTrust, type TrustDocuments, type TrustView } from './refresh.ts';
 import { trustError } from './trust-errors.ts';
 
 /** What a person asked for beside updates; a plan for it holds nothing else. */
@@ -120,6 +120,20 @@ export async function recheckPlan(device: Device, stored: StoredPlan, view: Trus
       context: { reasons },
     });
   }
+}
+
+/**
+ * For the installer, between unpacking and the switch: refreshes where somebody answers, then rechecks the plan. An answer that is
+ * refused stops the switch; silence does not. @throws what `recheckPlan` and a refused refresh throw
+ */
+export async function recheckBeforeSwitch(device: Device, digest: string): Promise<void> {
+  let view: TrustView | null = null;
+  try {
+    view = await refreshTrust(device);
+  } catch (error) {
+    if (!isUnreached(error)) throw error;
+  }
+  await recheckPlan(device, readPlan(device, digest), view);
 }
 
 function compute(device: Device, documents: TrustDocuments, offers: CurrentOffers, asked: PlanRequests) {
