@@ -328,7 +328,9 @@ test('two persons stand behind a release, on both sides', () => {
 
 test('the signer refuses a key that is not the certificate’s, and an authority that answers nonsense', async () => {
   const signer = certificateSigner(leaf, time.url);
-  await assert.rejects(signStatement(statementBytes(), { ...signer, publicKey: createPublicKey(other.secret) }), { code: 'SIGN_KEY' });
+  await assert.rejects(signStatement(statementBytes(), { ...signer, publicKey: createPublicKey(other.secret) }), {
+    code: 'SIGN_KEY',
+  });
   await assert.rejects(signStatement(statementBytes(), { ...signer, timestampUrl: 'http://127.0.0.1:1/' }), {
     code: 'SIGN_TIMESTAMP',
   });

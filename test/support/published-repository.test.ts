@@ -19,7 +19,13 @@ test('what it publishes is what the core and the profile accept, version after v
   for (const role of ['targets', 'authority', 'revocations', 'channels', 'component-diagnostics']) {
     const { version } = state.snapshot!.signed.meta[`${role}.json`]!;
     assert.equal(version, role === 'channels' || role.startsWith('component-') ? 2 : 1, role);
-    state = updateTargets(state, role, role === 'targets' ? 'root' : 'targets', await get(`${version}.${role}.json`), now);
+    state = updateTargets(
+      state,
+      role,
+      role === 'targets' ? 'root' : 'targets',
+      await get(`${version}.${role}.json`),
+      now,
+    );
     const { signed, bytes } = state.targets.get(role)!;
     checkProfile(role, signed, bytes);
   }
