@@ -22,6 +22,27 @@ export const clientErrorTable = {
     meaning: 'The data folder is a link or belongs to someone who is neither the service nor an administrator.',
     hint: 'give the folder to the service account and make it a real folder',
   },
+  DEVICE_PACKAGE: {
+    meaning: 'The shipped package lacks a file, or a file is not what the device took over at init.',
+    hint: 'use the package folder that the vendor ships: root.json, codesign.jsonl and devices.jsonl',
+  },
+  INPUT_NEEDED: {
+    meaning: 'A command needs something from a person, and there is no terminal to ask on.',
+    hint: 'give the option that the message names, or run the command on a terminal',
+  },
+  CANCELLED: {
+    meaning: 'The person ended the command at a question. Nothing was changed.',
+    hint: 'run the command again when ready',
+  },
+  DECISIONS_FILE: {
+    meaning:
+      'The decisions file is not what the plan asks: unreadable, for another plan, or lacking a decision or accepted terms.',
+    hint: 'start from the file that countersign-device plan --decisions-template FILE writes',
+  },
+  NOTHING_TO_DO: {
+    meaning: 'There is no change in the state that the command needs.',
+    hint: 'see countersign-device status',
+  },
   RECOVERY_REQUIRED: {
     meaning:
       'The device database is lost or damaged. Installed components keep running; nothing is installed or removed.',

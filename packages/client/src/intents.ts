@@ -1,0 +1,107 @@
+/**
+ * One writer, many askers. A command that changes the device does so itself under the device lock; where the service holds the
+ * lock, the command leaves an intent in the database and waits for the service's answer. If the service dies meanwhile, the
+ * command takes the lock and acts. An intent is answered once; it never holds a secret.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { codeOf, CountersignError } from '@countersign/protocol';
+import { describeError } from '@countersign/protocol/node';
+import { timeText } from './audit.ts';
+import { withLock, type Device } from './device.ts';
+import { clientError } from './errors.ts';
+
+/** What a command asks for; the answer is plain JSON. */
+export type Handlers = Readonly<Record<string, (payload: never) => Promise<unknown>>>;
+
+interface IntentRow {
+  readonly id: number;
+  readonly command: string;
+  readonly payload: string;
+}
+
+const patienceMilliseconds = 4 * 3600_000;
+
+/**
+ * Does `command` here or has the running service do it. @throws what the handler throws, or DEVICE_BUSY when another command
+ * holds the lock and nobody answers within `patience`
+ */
+export async function perform<T>(
+  device: Device,
+  handlers: Handlers,
+  command: string,
+  payload: unknown,
+  patience = patienceMilliseconds,
+): Promise<T> {
+  const handler = handlers[command] as ((payload: unknown) => Promise<T>) | undefined;
+  if (!handler) throw new RangeError(`no handler for ${command}`);
+  const { database } = device;
+  let id: number | bigint | undefined;
+  const end = performance.now() + patience;
+  for (let tried = -Infinity; ; await pause(50)) {
+    if (id !== undefined) {
+      const row = database.prepare('SELECT answer FROM intent WHERE id = ? AND answered IS NOT NULL').get(id) as
+        { answer: string } | undefined;
+      if (row) {
+        database.prepare('DELETE FROM intent WHERE id = ?').run(id);
+        return readAnswer<T>(row.answer);
+      }
+    }
+    if (performance.now() - tried < 500) continue;
+    tried = performance.now();
+    try {
+      return await withLock(device, async () => {
+        // Nobody answers any more: what was asked for is done here instead.
+        if (id !== undefined) database.prepare('DELETE FROM intent WHERE id = ?').run(id);
+        return handler(payload);
+      });
+    } catch (error) {
+      if (codeOf(error) !== 'DEVICE_BUSY') throw error;
+      if (tried > end) {
+        if (id !== undefined) database.prepare('DELETE FROM intent WHERE id = ? AND answered IS NULL').run(id);
+        throw error;
+      }
+      id ??= database
+        .prepare('INSERT INTO intent (command, payload, created) VALUES (?, ?, ?)')
+        .run(command, JSON.stringify(payload), timeText(device.clock())).lastInsertRowid;
+    }
+  }
+}
+
+/** For the holder of the lock: answers every waiting intent, oldest first. True when there was one. */
+export async function answerIntents(device: Device, handlers: Handlers): Promise<boolean> {
+  const { database } = device;
+  const waiting = database
+    .prepare('SELECT id, command, payload FROM intent WHERE answered IS NULL ORDER BY id')
+    .all() as unknown as IntentRow[];
+  for (const { id, command, payload } of waiting) {
+    const answer = await handle(handlers, command, payload);
+    database
+      .prepare('UPDATE intent SET answered = ?, answer = ? WHERE id = ?')
+      .run(timeText(device.clock()), JSON.stringify(answer), id);
+  }
+  return waiting.length > 0;
+}
+
+/** A service that starts drops what was asked of a dead one long ago: its asker is gone. */
+export function dropOldIntents(device: Device): void {
+  const before = timeText(new Date(device.clock().getTime() - 60_000));
+  device.database.prepare('DELETE FROM intent WHERE created < ?').run(before);
+}
+
+async function handle(handlers: Handlers, command: string, payload: string): Promise<object> {
+  const handler = Object.hasOwn(handlers, command)
+    ? (handlers[command] as (payload: unknown) => Promise<unknown>)
+    : undefined;
+  try {
+    if (!handler) throw clientError('DEVICE_TOO_NEW', `the running service does not know ${command}`);
+    return { value: (await handler(JSON.parse(payload))) ?? null };
+  } catch (error) {
+    return { error: describeError(error) };
+  }
+}
+
+function readAnswer<T>(text: string): T {
+  const answer = JSON.parse(text) as { value?: T; error?: { code: string; message: string; hint: string } };
+  if (answer.error) throw new CountersignError(answer.error.code, answer.error.message, answer.error.hint);
+  return answer.value as T;
+}
