@@ -38,6 +38,7 @@ import { appendAudit, personCommitment, timeText } from './audit.ts';
 import { consentError } from './consent-errors.ts';
 import { readSetting, transact, writeSetting } from './database.ts';
 import type { Device } from './device.ts';
+import { pruneDownloads } from './download-folder.ts';
 import { readPlan, setPlanState, undecidedStates, waitingStates, type PlanState } from './plans.ts';
 
 export { personsNeeded, type Answer } from './approval-record.ts';
@@ -132,6 +133,7 @@ export function recordAnswer(device: Device, signed: SignedAnswer): RecordedAnsw
     const result = { plan: record.plan, signed: record.approvers.length, needed };
     if (record.answer === 'decline') {
       setPlanState(device, record.plan, 'declined', { reason: record.reason ?? null });
+      pruneDownloads(device);
       return { ...result, state: 'declined' };
     }
     if (!complete) {

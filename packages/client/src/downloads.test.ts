@@ -12,14 +12,8 @@ import { openAlerts } from './alerts.ts';
 import { recordAnswer, signAnswer } from './approvals.ts';
 import { readSetting, writeSetting } from './database.ts';
 import { withLock } from './device.ts';
-import {
-  decideInstall,
-  downloadsFolder,
-  fetchArchives,
-  pruneDownloads,
-  type DecidedInstall,
-  type DownloadOptions,
-} from './downloads.ts';
+import { downloadsFolder, pruneDownloads } from './download-folder.ts';
+import { decideInstall, fetchArchives, type DecidedInstall, type DownloadOptions } from './downloads.ts';
 import { computeDevicePlan, recheckBeforeSwitch } from './planning.ts';
 import { readPlan } from './plans.ts';
 import { refreshTrust } from './refresh.ts';
@@ -228,6 +222,32 @@ test('what is not wanted any more goes', async (t) => {
   assert.equal(readdirSync(downloadsFolder(all.device)).length, 2);
   pruneDownloads(all.device);
   assert.equal(readdirSync(downloadsFolder(all.device)).length, 0);
+});
+
+test('an approval that is taken back takes its downloads along, a plan that is void too', async (t) => {
+  for (const end of ['decline', 'void']) {
+    const all = await setUp(t);
+    await all.confirm();
+    await all.fetchAll();
+    if (end === 'decline') {
+      all.device.setTime('2026-11-23T12:01:00Z');
+      const answer = {
+        plan: all.digest,
+        answer: 'decline',
+        decisions: [],
+        terms: [],
+        language: 'en',
+        shown: '',
+      } as const;
+      recordAnswer(all.device, signAnswer(all.device, answer, await signIn(all.device, 'kim', password)));
+    } else {
+      all.repository.channel.offers = [];
+      all.repository.publish();
+      const plan = async () => computeDevicePlan(all.device, await refreshTrust(all.device));
+      assert.equal(await withLock(all.device, plan), null);
+    }
+    assert.deepEqual(readdirSync(downloadsFolder(all.device)), [], end);
+  }
 });
 
 test('right before the switch an unreachable server stops nothing, a refusal does', async (t) => {

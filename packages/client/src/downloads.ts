@@ -3,7 +3,6 @@
  * capability's archive is never asked for. Before the first byte the disk is looked at; what arrived stays for the next try,
  * also across restarts, and counts only once its whole digest is right.
  */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   archivesOf,
@@ -18,10 +17,11 @@ import {
   type Subject,
   type TargetFile,
 } from '@countersign/protocol';
-import { download, isComplete, lookUp, makeFolder, removeDurable } from '@countersign/protocol/node';
+import { download, isComplete, lookUp, makeFolder } from '@countersign/protocol/node';
 import { readApproval } from './approvals.ts';
 import { readSetting } from './database.ts';
-import { requireLock, stagingFolder, type Device } from './device.ts';
+import { requireLock, type Device } from './device.ts';
+import { downloadsFolder, pruneDownloads } from './download-folder.ts';
 import { targetUrl } from './documents.ts';
 import { currentGeneration } from './generations.ts';
 import type { ReadyStep } from './install-input.ts';
@@ -56,8 +56,6 @@ interface Wanted extends ReadyArchive {
 /** Room that unpacking takes besides the files' own bytes. */
 const bytesAFile = 4096;
 const marginBytes = 64 << 20;
-
-export const downloadsFolder = (device: Pick<Device, 'directory'>): string => join(stagingFolder(device), 'downloads');
 
 /** What the approval makes of the plan. @throws APPROVAL_PLAN_UNKNOWN PLAN_NOT_READY */
 export function decideInstall(device: Device, digest: string): DecidedInstall {
@@ -216,11 +214,4 @@ async function fetchOne(
       device.log({ level: 'warn', event: 'download-failed', server: from.url, file: target.path });
     }
   }
-}
-
-/** Takes away downloads that are not wanted any more, parts too: nothing of a refused capability stays. */
-export function pruneDownloads(device: Device, keep: ReadonlySet<string> = new Set()): void {
-  const folder = downloadsFolder(device);
-  makeFolder(folder);
-  for (const name of readdirSync(folder)) if (!keep.has(name.replace(/\.part$/, ''))) removeDurable(join(folder, name));
 }

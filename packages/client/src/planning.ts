@@ -19,6 +19,7 @@ import { clearAlert, raiseAlert } from './alerts.ts';
 import { appendAudit } from './audit.ts';
 import { readSetting, transact, writeSetting } from './database.ts';
 import { requireLock, type Device } from './device.ts';
+import { pruneDownloads } from './download-folder.ts';
 import { currentGeneration } from './generations.ts';
 import { currentOffers, recordRefusal, type CurrentOffers } from './offers.ts';
 import { openPlan, readPlan, setPlanState, undecidedStates, waitingStates, type StoredPlan } from './plans.ts';
@@ -187,6 +188,7 @@ function voidOthers(device: Device, digest: string | null): void {
     setPlanState(device, other.digest, 'void', {
       reason: digest === null ? 'it is no longer on offer' : `it was replaced by ${digest.slice(0, 16)}`,
     });
+  if (others.length > 0) pruneDownloads(device);
 }
 
 function offerPlan(device: Device, plan: Plan, digest: string): void {

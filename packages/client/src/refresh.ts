@@ -21,7 +21,7 @@ import {
   type Format,
   type Revocations,
 } from '@countersign/protocol';
-import { httpSource, refresh, type MetadataSession } from '@countersign/protocol/node';
+import { httpSource, refresh, type MetadataSession, type MetadataStore } from '@countersign/protocol/node';
 import { raiseError } from './alerts.ts';
 import { acceptChain, lastAuthority } from './authorities.ts';
 import { readSetting } from './database.ts';
@@ -53,6 +53,8 @@ interface Polling {
   view: TrustView | null;
   /** The last session; null after a failure, which may have left the store further on than the session is. */
   session: MetadataSession | null;
+  /** Opened at the first poll and after a failure. */
+  start: { readonly store: MetadataStore; readonly shippedRoot: Uint8Array } | null;
   /** Whether the last poll was refused, so that alerts may be open. */
   refused: boolean;
 }
@@ -63,13 +65,8 @@ function pollingOf(device: Device): Polling {
   const known = pollings.get(device.database);
   if (known) return known;
   const hosts = allowedHosts(device, lastAuthority(device, 'devices').regions);
-  const polling = {
-    connection: openConnection(device, hosts),
-    preferred: null,
-    view: null,
-    session: null,
-    refused: true,
-  };
+  const connection = openConnection(device, hosts);
+  const polling: Polling = { connection, preferred: null, view: null, session: null, start: null, refused: true };
   pollings.set(device.database, polling);
   return polling;
 }
@@ -99,7 +96,7 @@ export async function refreshTrust(device: Device): Promise<TrustView> {
       polling.refused = false;
       return view;
     } catch (error) {
-      polling.session = null;
+      polling.session = polling.start = null;
       const failure = explain(device, polling, error);
       failures.push(failure);
       const message = failure instanceof Error ? failure.message : String(failure);
@@ -125,10 +122,10 @@ const inOrder = (servers: readonly Server[], preferred: string | null): Server[]
 async function refreshFrom(device: Device, polling: Polling, server: Server): Promise<TrustView> {
   const { connection, view: before, session: previous } = polling;
   const time = device.clock();
+  polling.start ??= { store: deviceStore(device), shippedRoot: readShippedPackage(device).root };
   const session = await refresh({
+    ...polling.start,
     source: httpSource({ metadataUrl: server.metadataUrl, dispatcher: connection.dispatcher }),
-    store: deviceStore(device),
-    shippedRoot: readShippedPackage(device).root,
     now: time,
     profile: 'strict',
     previous: previous ?? undefined,
