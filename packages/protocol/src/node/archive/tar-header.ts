@@ -54,26 +54,26 @@ export function readTarHeader(block: Buffer, offset: number): TarEntry {
   const name = readText(block, offset, 100);
   const prefix = readText(block, offset + 345, 155);
   const stored = prefix === '' ? name : `${prefix}/${name}`;
-  const shown = escapeText(stored, 200);
+  const shown = (): string => escapeText(stored, 200);
   const type = block[offset + 156];
   if (type !== 0x30 && type !== 0x35)
     throw archiveError(
       'ARCHIVE_ENTRY',
-      `"${shown}" is of tar type "${escapeText(String.fromCharCode(type!))}", only files and folders are allowed`,
+      `"${shown()}" is of tar type "${escapeText(String.fromCharCode(type!))}", only files and folders are allowed`,
     );
   if (!isZero(block, offset + 157, offset + 257))
-    throw archiveError('ARCHIVE_ENTRY', `"${shown}" names another file as its link`);
+    throw archiveError('ARCHIVE_ENTRY', `"${shown()}" names another file as its link`);
   if (!isZero(block, offset + 500, offset + blockBytes))
-    throw archiveError('ARCHIVE_DAMAGED', `the tar header of "${shown}" has bytes outside its fields`);
+    throw archiveError('ARCHIVE_DAMAGED', `the tar header of "${shown()}" has bytes outside its fields`);
   const mode = readOctal(block, offset + 100, 8, 'mode');
   if (mode > 0o777)
     throw archiveError(
       'ARCHIVE_ENTRY',
-      `"${shown}" has mode ${mode.toString(8)}: setuid, setgid and sticky are refused`,
+      `"${shown()}" has mode ${mode.toString(8)}: setuid, setgid and sticky are refused`,
     );
   const size = readOctal(block, offset + 124, 12, 'size');
   if (type === 0x30) return { kind: 'file', path: stored, size, executable: (mode & 0o100) !== 0 };
-  if (size !== 0) throw archiveError('ARCHIVE_ENTRY', `the folder "${shown}" has ${size} bytes of content`);
+  if (size !== 0) throw archiveError('ARCHIVE_ENTRY', `the folder "${shown()}" has ${size} bytes of content`);
   return { kind: 'folder', path: stored.endsWith('/') ? stored.slice(0, -1) : stored, size: 0, executable: false };
 }
 
@@ -101,12 +101,15 @@ function readText(block: Buffer, start: number, length: number): string {
 
 /** Octal digits, then only spaces and NULs: no sign, no leading space, no base-256. */
 function readOctal(block: Buffer, start: number, length: number, field: string): number {
-  const text = block.toString('latin1', start, start + length);
-  const digits = /^([0-7]+)[ \0]*$/.exec(text)?.[1];
-  if (digits === undefined)
+  let value = 0;
+  let at = start;
+  for (; at < start + length && block[at]! >= 0x30 && block[at]! <= 0x37; at++) value = value * 8 + block[at]! - 0x30;
+  const digits = at - start;
+  while (at < start + length && (block[at] === 0 || block[at] === 0x20)) at++;
+  if (digits === 0 || at < start + length)
     throw archiveError(
       'ARCHIVE_DAMAGED',
-      `the ${field} in a tar header is "${escapeText(text)}", expected octal digits`,
+      `the ${field} in a tar header is "${escapeText(block.toString('latin1', start, start + length))}", expected octal digits`,
     );
-  return parseInt(digits, 8);
+  return value;
 }

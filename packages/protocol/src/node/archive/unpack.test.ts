@@ -27,6 +27,7 @@ import { sha256 } from '../../text.ts';
 import { readFully } from './archive-share.ts';
 import { TreeWriter } from './tree-writer.ts';
 import { unpackArchive } from './unpack.ts';
+import { verifyTree } from './verify-tree.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'countersign-unpack-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -371,6 +372,12 @@ test('several threads make the same tree as one', async () => {
     assert.deepEqual(readFileSync(join(into, name)), content);
   }
   assert.equal(progress.at(-1), archive.length);
+});
+
+test('thousands of files are flushed together or each, and are the same', async () => {
+  const files: RawEntry[] = Array.from({ length: 1200 }, (_, index) => ({ name: `f/${index}`, content: `${index}` }));
+  const { into, files: unpacked } = await unpack(zstd(rawTar(...files)), totals(files));
+  await verifyTree(into, unpacked);
 });
 
 test('threads refuse as one does, and nothing stays', async () => {

@@ -15,7 +15,7 @@ import { archiveError } from '../../release/archive-errors.ts';
 import { checkArchiveTotals } from '../../release/archive-policy.ts';
 import { syncFolder } from '../durable-file.ts';
 import { archiveFailure, cancelled, checkCancelled, receiveError } from './archive-failure.ts';
-import { hastenFlush } from './flush-hastening.ts';
+import { flushFileSystem } from './file-system-flush.ts';
 import { unpackShare, type ExpectedArchive, type ShareJob, type ShareWatch } from './archive-share.ts';
 import type { UnpackedFile } from './tree-writer.ts';
 import type { FromShare } from './unpack-worker.ts';
@@ -73,13 +73,13 @@ async function unpackInThreads(job: Job, watch: ShareWatch): Promise<UnpackedFil
     const workerData: ShareJob = { ...job, share: { index, count } };
     return new Worker(new URL('./unpack-worker.ts', import.meta.url), { workerData });
   });
+  let cancel: () => void = () => undefined;
   try {
     return await new Promise<UnpackedFile[]>((done, fail) => {
       const files: UnpackedFile[] = [];
       let written = 0;
       let flushed = 0;
-      const cancel = (): void => fail(cancelled('unpacking', watch.signal!));
-      if (watch.signal?.aborted) cancel();
+      cancel = () => fail(cancelled('unpacking', watch.signal!));
       watch.signal?.addEventListener('abort', cancel, { once: true });
       workers.forEach((worker, index) => {
         let finished = false;
@@ -91,8 +91,11 @@ async function unpackInThreads(job: Job, watch: ShareWatch): Promise<UnpackedFil
             if (index === 0) watch.onRead?.(message.bytes);
           } else if (message.kind === 'written') {
             for (const file of message.files) files.push(file);
-            if (++written === count)
-              void hastenFlush(job.into).then(() => workers.forEach((each) => each.postMessage('flush')));
+            if (++written < count) return;
+            void flushTogether(job).then((flushed) => {
+              if (flushed) done(files);
+              else for (const each of workers) each.postMessage('flush');
+            });
           } else {
             finished = true;
             if (++flushed === count) done(files);
@@ -101,9 +104,16 @@ async function unpackInThreads(job: Job, watch: ShareWatch): Promise<UnpackedFil
       });
     });
   } finally {
+    watch.signal?.removeEventListener('abort', cancel);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 }
+
+/** From so many files on, one flush of the whole file system takes less time than one of each. */
+const manyFiles = 1000;
+
+const flushTogether = async ({ expect, into }: Job): Promise<boolean> =>
+  expect.files >= manyFiles && (await flushFileSystem(into));
 
 async function openArchive(file: string): Promise<FileHandle> {
   try {
