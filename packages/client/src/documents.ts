@@ -59,19 +59,24 @@ export function keepDocument(device: Device, path: string, bytes: Uint8Array): v
 /** A small target into memory: never more bytes than were listed. @throws TRUST_DOCUMENT SOURCE_* */
 async function fetchTarget({ server, connection }: DocumentSource, target: TargetFile): Promise<Buffer> {
   const url = targetUrl(server, target);
-  return withResponse(url, {}, { dispatcher: connection.dispatcher }, async ({ statusCode, body }) => {
-    const wrong = (what: string): Error => trustError('TRUST_DOCUMENT', `${escapeText(target.path)} ${what}`);
-    if (statusCode !== 200) throw wrong(`is listed, the server answers ${statusCode}`);
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > target.length) throw wrong(`has more than the ${target.length} bytes that are listed`);
-      chunks.push(chunk);
-    }
-    const bytes = Buffer.concat(chunks, length);
-    // The digest is what counts; a shorter file has another one.
-    if (sha256(bytes) !== target.sha256) throw wrong('is not the file that is listed');
-    return bytes;
-  });
+  return withResponse(
+    url,
+    {},
+    { ...connection.limits, dispatcher: connection.dispatcher },
+    async ({ statusCode, body }) => {
+      const wrong = (what: string): Error => trustError('TRUST_DOCUMENT', `${escapeText(target.path)} ${what}`);
+      if (statusCode !== 200) throw wrong(`is listed, the server answers ${statusCode}`);
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        length += chunk.length;
+        if (length > target.length) throw wrong(`has more than the ${target.length} bytes that are listed`);
+        chunks.push(chunk);
+      }
+      const bytes = Buffer.concat(chunks, length);
+      // The digest is what counts; a shorter file has another one.
+      if (sha256(bytes) !== target.sha256) throw wrong('is not the file that is listed');
+      return bytes;
+    },
+  );
 }

@@ -119,14 +119,14 @@ async function judgeOffer(
   // A role that has expired since is not in the state any more, and has to be looked up again.
   const listed = state === undefined || state.targets.has(`component-${offer.component}`);
   if (known?.codesign === codesign && known.revocations === revocations && known.snapshot === snapshot && listed)
-    return { ...known.judged, offer };
+    return known.judged;
   const evidence: ReleaseEvidence | null =
     source === null ? readEvidence(device, offer.release) : await fetchEvidence(device, source, offer);
   if (evidence === null) return null;
   const judged = judgeEvidence(offer, evidence, { codesign, revocations });
   if (source !== null) {
     await checkListed(source, judged);
-    keepRelease(device, judged, evidence);
+    keepRelease(device, offer, judged, evidence);
   }
   cache.set(offer.release, { codesign, revocations, snapshot, judged });
   return judged;

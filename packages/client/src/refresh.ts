@@ -125,7 +125,7 @@ async function refreshFrom(device: Device, polling: Polling, server: Server): Pr
   polling.start ??= { store: deviceStore(device), shippedRoot: readShippedPackage(device).root };
   const session = await refresh({
     ...polling.start,
-    source: httpSource({ metadataUrl: server.metadataUrl, dispatcher: connection.dispatcher }),
+    source: httpSource({ ...connection.limits, metadataUrl: server.metadataUrl, dispatcher: connection.dispatcher }),
     now: time,
     profile: 'strict',
     previous: previous ?? undefined,

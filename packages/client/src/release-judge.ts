@@ -20,8 +20,10 @@ import type { Device } from './device.ts';
 import { timeText } from './audit.ts';
 import { trustError } from './trust-errors.ts';
 
+/** A release as a channel or a generation names it. */
+export type ReleaseReference = Pick<Offer, 'component' | 'version' | 'platform' | 'release'>;
+
 export interface JudgedRelease {
-  readonly offer: Offer;
   readonly statement: Statement;
   readonly statementBytes: Uint8Array;
   readonly texts: ReleaseTexts;
@@ -47,7 +49,11 @@ const maximumTexts = 2 << 20;
  * The evidence as trusted metadata has it now; every file of the release must be listed as the statement will say.
  * @throws TRUST_DOCUMENT TUF_* SOURCE_*
  */
-export async function fetchEvidence(device: Device, source: DocumentSource, offer: Offer): Promise<ReleaseEvidence> {
+export async function fetchEvidence(
+  device: Device,
+  source: DocumentSource,
+  offer: ReleaseReference,
+): Promise<ReleaseEvidence> {
   const paths = releasePaths(offer.component, offer.version, offer.platform);
   const { bytes: bundles } = await readDocument(device, source, paths.bundles, maximumBundles);
   const { bytes: texts } = await readDocument(device, source, paths.texts, maximumTexts);
@@ -69,7 +75,7 @@ export function readEvidence(device: Device, release: string): ReleaseEvidence |
  * @throws RELEASE_REVOKED RELEASE_BELOW_MINIMUM CODESIGN_* RELEASE_* FORMAT_* OFFER_RELEASE
  */
 export function judgeEvidence(
-  offer: Offer,
+  offer: ReleaseReference,
   evidence: ReleaseEvidence,
   { codesign, revocations }: Judges,
 ): JudgedRelease {
@@ -82,7 +88,7 @@ export function judgeEvidence(
   const identities = verdict.signatures.map(({ identity }) => identity);
   checkTwoPersons(codesign, component, evidence.tufKeyIds, identities);
   const texts = readReleaseTexts(verdict.statement, evidence.texts);
-  return { offer, statement: verdict.statement, statementBytes: verdict.statementBytes, texts };
+  return { statement: verdict.statement, statementBytes: verdict.statementBytes, texts };
 }
 
 /**
@@ -98,8 +104,12 @@ export async function checkListed({ session }: DocumentSource, { statement }: Ju
 }
 
 /** Keeps a release that was judged good. */
-export function keepRelease(device: Device, judged: JudgedRelease, evidence: ReleaseEvidence): void {
-  const { component, version, platform, release } = judged.offer;
+export function keepRelease(
+  device: Device,
+  { component, version, platform, release }: ReleaseReference,
+  judged: JudgedRelease,
+  evidence: ReleaseEvidence,
+): void {
   const { bundles, texts, tufKeyIds } = evidence;
   device.database
     .prepare('INSERT OR REPLACE INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?)')

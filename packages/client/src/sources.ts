@@ -60,8 +60,15 @@ export function allowedHosts(
   return new Set(shipped.filter((host) => given.has(host)));
 }
 
+/** Milliseconds that a small request may be silent, and take in all; the setting `httpLimits` widens them for slow lines. */
+export interface HttpLimits {
+  readonly idleMilliseconds?: number;
+  readonly totalMilliseconds?: number;
+}
+
 export interface Connection {
   readonly dispatcher: Dispatcher;
+  readonly limits: HttpLimits;
   /** Replaces the list, after a policy was accepted. */
   allow(hosts: ReadonlySet<string>): void;
   /** The server's clock at its last answer, and ours then: to word messages, never to decide. */
@@ -98,6 +105,7 @@ export function openConnection(
   };
   const connection = {
     serverTime: null as Connection['serverTime'],
+    limits: readSetting<HttpLimits>(device.database, 'httpLimits') ?? {},
     dispatcher: agent.compose((dispatch) => (request, handler) => {
       check(new URL(String(request.origin)));
       return dispatch(

@@ -47,6 +47,10 @@ export const trustErrorTable = {
     meaning: 'The plan is not in the state that this step needs.',
     hint: 'see countersign-device status',
   },
+  ROLLBACK_DENIED: {
+    meaning: 'The older generation has a component that needs a capability which is denied here by now.',
+    hint: 'update that component instead, or ask whoever denied the capability',
+  },
   DOWNLOAD_SPACE: {
     meaning: 'The disk has less free space than the download and its unpacked files need.',
     hint: 'free the space that the message names, then install again; what was downloaded is kept',
