@@ -1,0 +1,17 @@
+/** A metadata store that forgets: the gate judges as a device that starts from what it is given. */
+import type { MetadataStore, TrustRecord } from '@countersign/protocol/node';
+
+export function memoryStore(): MetadataStore {
+  const roles = new Map<string, Uint8Array>();
+  const roots = new Map<number, Uint8Array>();
+  let record: TrustRecord | undefined;
+  return {
+    read: (role) => roles.get(role),
+    write: (role, bytes) => void roles.set(role, bytes),
+    remove: (role) => void roles.delete(role),
+    readRoot: (version) => roots.get(version),
+    writeRoot: (version, bytes) => void roots.set(version, bytes),
+    readRecord: () => record,
+    writeRecord: (next) => void (record = next),
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * The publish gate: a publication is judged as a device would judge it, from the shipped root and from the state before, by both
+ * verifiers, with the profile and with everything that the repository carries. What a device would refuse is never published.
+ */
+import { codeOf, issuedTime, sha256, type TrustedState } from '@countersign/protocol';
+import { confirmTargets, lookUp, refresh, type MetadataSession, type MetadataSource } from '@countersign/protocol/node';
+import { serverError } from './errors.ts';
+import { memoryStore } from './memory-store.ts';
+import { checkContents, type RepositoryView, type ShippedChains } from './release-gate.ts';
+
+export interface GateInput {
+  readonly shippedRoot: Uint8Array;
+  readonly shippedChains: ShippedChains;
+  /** The repository as it would be. */
+  readonly next: MetadataSource;
+  /** The repository as it is; null before the first publication. */
+  readonly before: MetadataSource | null;
+  readonly now: Date;
+  /** The bytes of a target of the new or old repository by path and digest; null where there is none. */
+  readTarget(path: string, digest: string): Promise<Buffer | null>;
+  /** Whether a target's file is there, staged or stored. */
+  hasTarget(path: string, digest: string, length: number): Promise<boolean>;
+}
+
+/** The state that devices reach. @throws PUBLICATION_REFUSED */
+export async function checkPublication(input: GateInput): Promise<TrustedState> {
+  try {
+    const session = await refresh({
+      source: input.next,
+      store: memoryStore(),
+      shippedRoot: input.shippedRoot,
+      now: input.now,
+      profile: 'strict',
+    });
+    const next = await viewOf(session, input);
+    const before = input.before ? await checkFromBefore(input, input.before) : null;
+    const paths = [...next.roles.values()].flatMap(({ signed }) => Object.keys(signed.targets));
+    await confirmTargets(session, paths);
+    for (const { signed } of next.roles.values())
+      for (const [path, { length, hashes }] of Object.entries(signed.targets))
+        if (!(await input.hasTarget(path, hashes.sha256!, length)))
+          throw serverError('PUBLICATION_REFUSED', `${path} is listed and was not uploaded`);
+    await checkContents(next, before, input.shippedChains);
+    return session.state;
+  } catch (cause) {
+    const code = codeOf(cause);
+    if (code === 'PUBLICATION_REFUSED' || !(cause instanceof Error)) throw cause;
+    throw serverError('PUBLICATION_REFUSED', `a device would refuse it: ${code ?? 'error'}: ${cause.message}`, {
+      cause,
+      context: { code },
+    });
+  }
+}
+
+/** A device that followed the repository until now must be able to go on. */
+async function checkFromBefore(input: GateInput, before: MetadataSource): Promise<RepositoryView> {
+  const store = memoryStore();
+  const options = { store, shippedRoot: input.shippedRoot, profile: 'strict' } as const;
+  const stamped = await before.fetch('timestamp.json', 16_384);
+  const issued =
+    stamped.kind === 'found'
+      ? issuedTime((JSON.parse(Buffer.from(stamped.bytes).toString()) as { signed: never }).signed)
+      : undefined;
+  // As it was when it was issued: by now it may have expired, which is what a publication mends.
+  const session = await refresh({ ...options, source: before, now: issued ?? input.now });
+  const view = await viewOf(session, input);
+  await viewOf(await refresh({ ...options, source: input.next, now: input.now }), input);
+  return view;
+}
+
+async function viewOf(session: MetadataSession, { readTarget }: GateInput): Promise<RepositoryView> {
+  for (const { name, paths } of session.state.targets.get('targets')?.signed.delegations?.roles ?? []) {
+    // A path of the role that no release has: the search loads the role.
+    await lookUp(session, paths![0]!.replaceAll('*', '-'));
+    if (!session.state.targets.has(name)) throw serverError('PUBLICATION_REFUSED', `role ${name} cannot be reached`);
+  }
+  const roles = new Map([...session.state.targets].filter(([name]) => name !== 'targets'));
+  return {
+    roles,
+    read: async (path) => {
+      const { target } = await lookUp(session, path);
+      if (!target) throw serverError('PUBLICATION_REFUSED', `the repository has no ${path}`);
+      const bytes = await readTarget(path, target.sha256);
+      if (bytes?.length !== target.length || sha256(bytes) !== target.sha256)
+        throw serverError('PUBLICATION_REFUSED', `${path} is listed and was not uploaded`);
+      return bytes;
+    },
+  };
+}

@@ -1,0 +1,33 @@
+/**
+ * The published metadata in memory: what is served, ready with its ETag. Loaded once, then told of every file that is put. Versioned
+ * files never change; `timestamp.json` is replaced whole.
+ */
+import { sha256 } from '@countersign/protocol';
+import type { RepositoryStore } from './repository-store.ts';
+
+export interface ServedFile {
+  readonly bytes: Buffer;
+  readonly etag: string;
+  readonly immutable: boolean;
+}
+
+const maximumBytes = 5_000_000;
+
+export class PublishedMetadata {
+  readonly #files = new Map<string, ServedFile>();
+
+  async load(store: RepositoryStore): Promise<void> {
+    for await (const name of store.list('metadata/')) {
+      const file = await store.read(name, maximumBytes);
+      if (file) this.put(name.slice('metadata/'.length), file.bytes);
+    }
+  }
+
+  put(name: string, bytes: Buffer): void {
+    this.#files.set(name, { bytes, etag: `"${sha256(bytes).slice(0, 32)}"`, immutable: name !== 'timestamp.json' });
+  }
+
+  get(name: string): ServedFile | undefined {
+    return this.#files.get(name);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Who may publish. An API key is 32 random bytes, shown once and kept as sha256: there is nothing to guess, so nothing slow is
+ * needed. The file is read at each request, so a revocation counts at once. Being a publisher signs nothing: what is published
+ * must carry the signatures of the roles.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { join } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { format, MapOf, parseJson, Sha256, Time, timeText } from '@countersign/protocol';
+import { readIfPresent, writeDurable } from '@countersign/protocol/node';
+import { serverError } from './errors.ts';
+
+const Publishers = Type.Object(
+  {
+    _type: Type.Literal('https://countersign.dev/publishers/v1'),
+    publishers: MapOf(
+      Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }),
+      Type.Object({ key: Sha256, created: Time, revoked: Type.Optional(Time) }, { additionalProperties: false }),
+    ),
+  },
+  { additionalProperties: false },
+);
+type Publishers = Static<typeof Publishers>;
+const publishersFormat = format('publishers', Publishers);
+const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
+
+export class PublisherList {
+  readonly #file: string;
+
+  constructor(directory: string) {
+    this.#file = join(directory, 'publishers.json');
+  }
+
+  list(): Publishers['publishers'] {
+    const bytes = readIfPresent(this.#file, 1 << 20);
+    return bytes ? publishersFormat.check(parseJson(bytes, this.#file, 1 << 20), this.#file).publishers : {};
+  }
+
+  /** The new key: the only time that it is seen. @throws PUBLISHER_NAME */
+  add(name: string, now: Date): string {
+    const publishers = this.list();
+    if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name))
+      throw serverError('PUBLISHER_NAME', 'the name has characters other than a-z, 0-9 and dash');
+    const before = Object.hasOwn(publishers, name) ? publishers[name] : undefined;
+    if (before && !before.revoked) throw serverError('PUBLISHER_NAME', `${name} is a publisher already`);
+    const key = `countersign-${name}-${randomBytes(32).toString('base64url')}`;
+    this.#write({ ...publishers, [name]: { key: digest(key).toString('hex'), created: timeText(now) } });
+    return key;
+  }
+
+  /** @throws PUBLISHER_NAME */
+  revoke(name: string, now: Date): void {
+    const publishers = this.list();
+    const before = Object.hasOwn(publishers, name) ? publishers[name] : undefined;
+    if (!before || before.revoked) throw serverError('PUBLISHER_NAME', `${name} is no publisher`);
+    this.#write({ ...publishers, [name]: { ...before, revoked: timeText(now) } });
+  }
+
+  /** Whose key stands in the header. @throws PUBLISHER_UNKNOWN */
+  authenticate(authorization: string | undefined): string {
+    const given = /^Bearer ([\x21-\x7e]{1,200})$/.exec(authorization ?? '')?.[1];
+    const digested = digest(given ?? '');
+    let found: string | undefined;
+    for (const [name, { key, revoked }] of Object.entries(this.list()))
+      if (timingSafeEqual(Buffer.from(key, 'hex'), digested) && !revoked) found = name;
+    if (given === undefined || found === undefined)
+      throw serverError('PUBLISHER_UNKNOWN', 'the API key is missing, wrong or revoked');
+    return found;
+  }
+
+  #write(publishers: Publishers['publishers']): void {
+    writeDurable(
+      this.#file,
+      publishersFormat.serialize({ _type: 'https://countersign.dev/publishers/v1', publishers }),
+      { mode: 0o600 },
+    );
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * Uploads before they are published: blobs named by their digest, whole or growing, and the publications that want them. A blob may be
+ * shared by publications and continued after a restart. Nothing here is served.
+ */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { codeOf, format, MapOf, parseJson, Sha256, Time } from '@countersign/protocol';
+import {
+  makeFolder,
+  readIfPresent,
+  removeDurable,
+  syncFolder,
+  writeDurable,
+  writeFailure,
+} from '@countersign/protocol/node';
+import { serverError } from './errors.ts';
+
+const closed = { additionalProperties: false } as const;
+const Version = Type.Integer({ minimum: 0, maximum: 2 ** 31 });
+const RoleName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,80}$' });
+
+/** What a publisher wants to publish: changed offline roles and roots as bytes, and every target file that is new. */
+export const PublicationRequest = Type.Object(
+  {
+    metadata: MapOf(
+      Type.String({ pattern: '^[1-9]\\d{0,9}\\.[a-z][a-z0-9-]{0,80}\\.json$' }),
+      Type.String({ maxLength: 8_000_000, pattern: '^[A-Za-z0-9+/]*={0,2}$' }),
+      { minProperties: 1, maxProperties: 200 },
+    ),
+    targets: Type.Array(
+      Type.Object(
+        {
+          path: Type.String({ pattern: '^[A-Za-z0-9._/-]+$', maxLength: 400 }),
+          sha256: Sha256,
+          length: Type.Integer({ minimum: 0, maximum: 2 ** 40 }),
+        },
+        closed,
+      ),
+      { maxItems: 5000 },
+    ),
+    /** The version of each role that the change was made from; 0 for a role that was not there. */
+    base: MapOf(RoleName, Version, { maxProperties: 1100 }),
+  },
+  closed,
+);
+export type PublicationRequest = Static<typeof PublicationRequest>;
+export const publicationFormat = format('publication', PublicationRequest, 64 << 20);
+
+export interface PublicationResult {
+  readonly timestamp: number;
+  readonly snapshot: number;
+}
+
+const Stored = Type.Object(
+  {
+    publisher: Type.String({ maxLength: 63 }),
+    begun: Time,
+    request: PublicationRequest,
+    done: Type.Optional(Type.Object({ timestamp: Version, snapshot: Version }, closed)),
+  },
+  closed,
+);
+export type StoredPublication = Static<typeof Stored>;
+const storedFormat = format('stored publication', Stored, 64 << 20);
+
+export class Staging {
+  readonly #directory: string;
+  readonly #writing = new Set<string>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    makeFolder(join(directory, 'blobs'));
+    makeFolder(join(directory, 'publications'));
+  }
+
+  read(id: string): StoredPublication | null {
+    const bytes = readIfPresent(this.#publication(id), 64 << 20);
+    return bytes ? storedFormat.check(parseJson(bytes, `publication ${id}`, 64 << 20)) : null;
+  }
+
+  write(id: string, publication: StoredPublication): void {
+    writeDurable(this.#publication(id), storedFormat.serialize(publication));
+  }
+
+  /** Where the whole blob lies; its digest was checked when it became whole. */
+  whole(sha256: string): string {
+    return join(this.#directory, 'blobs', sha256);
+  }
+
+  /** Bytes that are there. */
+  received(sha256: string): number {
+    for (const file of [this.whole(sha256), `${this.whole(sha256)}.part`]) {
+      try {
+        return statSync(file).size;
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw error;
+      }
+    }
+    return 0;
+  }
+
+  isWhole = (sha256: string): boolean => existsSync(this.whole(sha256));
+
+  /**
+   * Appends to a blob from `offset` on, and makes it whole when all is there and its digest is right. Two uploads of one blob do not
+   * meet: the second is told where the first stands.
+   * @throws PUBLICATION_BLOB DISK_FULL; what came in order is kept, except bytes whose digest is wrong
+   */
+  async append(sha256: string, length: number, offset: number, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+    if (this.isWhole(sha256)) return length;
+    if (this.#writing.has(sha256))
+      throw serverError('PUBLICATION_BLOB', `${sha256.slice(0, 16)} is being uploaded by another request`);
+    this.#writing.add(sha256);
+    const part = `${this.whole(sha256)}.part`;
+    try {
+      const there = this.received(sha256);
+      if (offset !== there)
+        throw serverError(
+          'PUBLICATION_BLOB',
+          `${sha256.slice(0, 16)} has ${there} bytes, the upload starts at ${offset}`,
+          { context: { received: there } },
+        );
+      const total = await appendTo(part, there, length, chunks, sha256);
+      if (total < length) return total;
+      if ((await digestOf(part)) !== sha256) {
+        removeDurable(part);
+        throw serverError('PUBLICATION_BLOB', `what was uploaded as ${sha256.slice(0, 16)} has another digest`, {
+          context: { received: 0 },
+        });
+      }
+      renameSync(part, this.whole(sha256));
+      syncFolder(join(this.#directory, 'blobs'));
+      return total;
+    } finally {
+      this.#writing.delete(sha256);
+    }
+  }
+
+  /** Removes publications that are older than `before` and blobs that none of the rest wants. */
+  collect(before: Date): void {
+    const wanted = new Set<string>();
+    for (const name of readdirSync(join(this.#directory, 'publications'))) {
+      const id = name.replace(/\.json$/, '');
+      const publication = /^[0-9a-f]{64}$/.test(id) ? this.read(id) : null;
+      if (publication && Date.parse(publication.begun) >= before.getTime()) {
+        if (!publication.done) publication.request.targets.forEach(({ sha256 }) => wanted.add(sha256));
+      } else rmSync(join(this.#directory, 'publications', name), { force: true });
+    }
+    for (const name of readdirSync(join(this.#directory, 'blobs')))
+      if (!wanted.has(name.replace(/\.part$/, ''))) rmSync(join(this.#directory, 'blobs', name), { force: true });
+  }
+
+  #publication = (id: string): string => join(this.#directory, 'publications', `${id}.json`);
+}
+
+async function appendTo(
+  file: string,
+  there: number,
+  length: number,
+  chunks: AsyncIterable<Uint8Array>,
+  sha256: string,
+): Promise<number> {
+  const descriptor = openSync(file, 'a');
+  let total = there;
+  try {
+    for await (const chunk of chunks) {
+      if (total + chunk.length > length)
+        throw serverError('PUBLICATION_BLOB', `${sha256.slice(0, 16)} is longer than the ${length} bytes announced`, {
+          context: { received: total },
+        });
+      for (let at = 0; at < chunk.length;) at += writeSync(descriptor, chunk, at);
+      total += chunk.length;
+    }
+    fsyncSync(descriptor);
+    return total;
+  } catch (cause) {
+    if (codeOf(cause)?.startsWith('PUBLICATION_')) throw cause;
+    // The line broke: what came stays for the next request.
+    if (codeOf(cause) === 'ENOSPC' || codeOf(cause) === 'EDQUOT') throw writeFailure(file, 'receiving', cause);
+    throw serverError('PUBLICATION_BLOB', `the upload of ${sha256.slice(0, 16)} broke off at ${total} bytes`, {
+      cause,
+      context: { received: total },
+    });
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
