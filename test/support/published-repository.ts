@@ -318,6 +318,7 @@ export async function serveRepository(t: TestContext, repository: PublishedRepos
   const served: RepositoryServer & { url: string } = { url: '', requests, intercept: () => false };
   const server = createServer((request, response) => {
     response.on('finish', () => requests.push(`${request.method!} ${request.url!} ${response.statusCode}`));
+    response.setHeader('date', repository.time.toUTCString());
     if (!served.intercept(request, response)) answer(repository.files, request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -96,7 +96,7 @@ export function makeRelease(options: ReleaseOptions, signers: readonly TestKey[]
         };
       }),
     predicateType,
-    predicate: { manifest, notes: digests(texts.notes), terms: digests(texts.terms) },
+    predicate: { manifest: structuredClone(manifest), notes: digests(texts.notes), terms: digests(texts.terms) },
   };
   options.bend?.(statement);
   const bytes = canonicalBytes(statement);
