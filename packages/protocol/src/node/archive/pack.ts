@@ -191,7 +191,6 @@ function openSource(sourceDir: string, source: SourceFile): number {
         'ARCHIVE_ENTRY',
         `"${source.path}" has mode ${(stats.mode & 0o7777).toString(8)}: setuid, setgid and sticky are refused`,
       );
-    if (stats.size !== source.size) throw sourceChanged(source);
     return descriptor;
   } catch (error) {
     closeSync(descriptor);
