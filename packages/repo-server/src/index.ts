@@ -1,2 +1,2 @@
 /** What tests, the demo and the benchmarks may use of the program. */
-export {};
+export { startServer, type RunningServer, type ServerOptions } from './server.ts';

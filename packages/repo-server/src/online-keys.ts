@@ -57,15 +57,30 @@ export function signOnline(role: OnlineRole, signed: object, keys: OnlineKeys, r
   const named: Role = root.roles[role];
   if (!named.keyids.includes(keyid) || named.threshold !== 1)
     throw serverError('SERVER_ONLINE_KEY', `root ${root.version} does not name this server’s ${role} key`);
-  return serialize(signed, [{ keyid, sig: sign('sha256', signedBytes(signed), secret).toString('hex') }]);
+  return serialize(signed, [
+    { keyid, sig: sign(isEd25519(secret) ? null : 'sha256', signedBytes(signed), secret).toString('hex') },
+  ]);
 }
 
 function newKey(): OnlineKey {
   return keyOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
 }
 
+/** P-256 as made here, or ed25519 where an operator brings that. */
 function keyOf(secret: KeyObject): OnlineKey {
-  const pem = createPublicKey(secret).export({ type: 'spki', format: 'pem' }).toString();
-  const key: PublicKey = { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp256', keyval: { public: pem } };
+  const half = createPublicKey(secret);
+  const key: PublicKey = isEd25519(secret)
+    ? {
+        keytype: 'ed25519',
+        scheme: 'ed25519',
+        keyval: { public: Buffer.from(half.export({ format: 'jwk' }).x!, 'base64url').toString('hex') },
+      }
+    : {
+        keytype: 'ecdsa',
+        scheme: 'ecdsa-sha2-nistp256',
+        keyval: { public: half.export({ type: 'spki', format: 'pem' }).toString() },
+      };
   return { keyid: keyIdOf(key), key, secret };
 }
+
+const isEd25519 = (key: KeyObject): boolean => key.asymmetricKeyType === 'ed25519';

@@ -1,0 +1,68 @@
+/** The publication API. Every request carries a publisher's key; what it publishes must carry the roles' signatures besides. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { serverError } from '../errors.ts';
+import type { Publications } from '../publication.ts';
+import type { PublisherList } from '../publishers.ts';
+
+const maximumAnnouncement = 64 << 20;
+type ById = FastifyRequest<{ Params: { id: string } }>;
+type ByBlob = FastifyRequest<{ Params: { id: string; sha256: string } }>;
+
+export function addPublications(app: FastifyInstance, publications: Publications, publishers: PublisherList): void {
+  void app.register((scope, _options, done) => {
+    scope.addHook('onRequest', (request, _reply, next) => {
+      try {
+        publishers.authenticate(request.headers.authorization);
+        next();
+      } catch (error) {
+        next(error as Error);
+      }
+    });
+    // A blob is never parsed nor held: its bytes go to the disk as they come.
+    scope.addContentTypeParser('application/octet-stream', (_request, payload, next) => next(null, payload));
+
+    scope.post('/v1/publications', { bodyLimit: maximumAnnouncement }, async (request, reply) => {
+      const publisher = publishers.authenticate(request.headers.authorization);
+      const { id, missing, done: published } = await publications.begin(publisher, request.body);
+      return reply.code(201).send({ id, missing, ...(published ? { published } : {}) });
+    });
+
+    scope.head('/v1/publications/:id/blobs/:sha256', async (request: ByBlob, reply) => {
+      const { received, length } = publications.received(idOf(request.params.id), idOf(request.params.sha256));
+      return reply.headers({ 'upload-offset': received, 'upload-length': length }).send();
+    });
+
+    scope.put(
+      '/v1/publications/:id/blobs/:sha256',
+      { bodyLimit: Number.MAX_SAFE_INTEGER },
+      async (request: ByBlob, reply) => {
+        const offset = offsetOf(request.headers['upload-offset']);
+        const { received, length } = await publications.upload(
+          idOf(request.params.id),
+          idOf(request.params.sha256),
+          offset,
+          request.body as AsyncIterable<Uint8Array>,
+        );
+        return reply
+          .code(received === length ? 201 : 202)
+          .headers({ 'upload-offset': received, 'upload-length': length })
+          .send({ received, length });
+      },
+    );
+
+    scope.post('/v1/publications/:id/commit', async (request: ById) => publications.commit(idOf(request.params.id)));
+    done();
+  });
+}
+
+function idOf(text: string): string {
+  if (!/^[0-9a-f]{64}$/.test(text)) throw serverError('PUBLICATION_REQUEST', 'the address names no sha256');
+  return text;
+}
+
+function offsetOf(header: string | string[] | undefined): number {
+  if (header === undefined) return 0;
+  if (typeof header !== 'string' || !/^\d{1,15}$/.test(header))
+    throw serverError('PUBLICATION_REQUEST', 'upload-offset is no number of bytes');
+  return Number(header);
+}

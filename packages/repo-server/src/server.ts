@@ -1,0 +1,148 @@
+/**
+ * A running server: it holds the folder's lock, serves, publishes and renews the online roles by itself until it is told to stop.
+ */
+import { join } from 'node:path';
+import type { AddressInfo } from 'node:net';
+import type { FastifyBaseLogger } from 'fastify';
+import { readChain, sha256, trustRoot } from '@countersign/protocol';
+import { describeError, makeFolder, readIfPresent, writeDurable } from '@countersign/protocol/node';
+import { buildApp } from './app.ts';
+import { serverError } from './errors.ts';
+import { lockInstance } from './instance-lock.ts';
+import { readOnlineKeys } from './online-keys.ts';
+import { noScanner, Publications } from './publication.ts';
+import { PublishedMetadata } from './published-metadata.ts';
+import { PublisherList } from './publishers.ts';
+import { readReadiness } from './readiness.ts';
+import { Repository } from './repository.ts';
+import { DirectoryStore } from './repository-stores/directory.ts';
+import { Staging } from './staging.ts';
+
+export interface ServerOptions {
+  /** The folder of `metadata/` and `targets/`; the server's own state lies in `server/` below it. */
+  readonly directory: string;
+  /** The shipped package; taken over at the first start, and must stay the same. */
+  readonly root?: string | undefined;
+  readonly codesign?: string | undefined;
+  readonly devices?: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly logger: FastifyBaseLogger | false;
+  readonly clock?: () => Date;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+export const stateFolder = (directory: string): string => join(directory, 'server');
+const renewalMilliseconds = 10 * 60_000;
+const stagingMilliseconds = 7 * 24 * 3_600_000;
+
+/** @throws SERVER_MISSING SERVER_ROOT SERVER_ALREADY_RUNNING */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { directory, logger, clock = () => new Date() } = options;
+  const state = stateFolder(directory);
+  if (!readIfPresent(join(state, 'online-keys.secret.json'), 1 << 16))
+    throw serverError('SERVER_MISSING', `${directory} holds no server`);
+  const lock = lockInstance(state);
+  try {
+    const shipped = takeShipped(state, options);
+    const store = new DirectoryStore(directory);
+    const metadata = new PublishedMetadata();
+    await metadata.load(store);
+    const repository = new Repository(store, metadata, readOnlineKeys(state), clock);
+    const staging = new Staging(makeStaging(directory));
+    staging.collect(new Date(clock().getTime() - stagingMilliseconds));
+    const publications = new Publications({
+      repository,
+      staging,
+      shippedRoot: shipped.root,
+      shippedChains: shipped,
+      scanner: noScanner,
+      clock,
+    });
+    let failure: string | null = null;
+    const renew = async (): Promise<void> => {
+      try {
+        if ((await repository.renew()) && logger) logger.info('online roles renewed');
+        failure = null;
+      } catch (error) {
+        failure = describeError(error).message;
+        if (logger) logger.error({ code: describeError(error).code }, `renewing online roles: ${failure}`);
+      }
+    };
+    await renew();
+    const app = buildApp({
+      repository,
+      publications,
+      publishers: new PublisherList(state),
+      readiness: () => readReadiness(repository, noScanner.active, clock(), failure),
+      logger,
+    });
+    await app.listen({ host: options.host, port: options.port });
+    const timer = setInterval(() => void renew(), renewalMilliseconds);
+    const { port } = app.server.address() as AddressInfo;
+    return {
+      url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}/`,
+      close: async () => {
+        clearInterval(timer);
+        app.server.closeIdleConnections();
+        // What is under way may end; what hangs does not keep the server.
+        const hanging = setTimeout(() => app.server.closeAllConnections(), 5000);
+        await app.close();
+        clearTimeout(hanging);
+        await repository.exclusively(() => Promise.resolve());
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function makeStaging(directory: string): string {
+  const folder = join(directory, 'staging');
+  makeFolder(folder);
+  return folder;
+}
+
+interface Shipped {
+  readonly root: Buffer;
+  readonly codesign: Buffer;
+  readonly devices: Buffer;
+}
+
+/** Trust is given once, by the operator, and never by whoever publishes first. @throws SERVER_ROOT */
+function takeShipped(state: string, { root, codesign, devices }: ServerOptions): Shipped {
+  const take = (name: string, given: string | undefined): Buffer => {
+    const kept = readIfPresent(join(state, name), 8 << 20);
+    const offered = given === undefined ? undefined : readIfPresent(given, 8 << 20);
+    if (given !== undefined && !offered) throw serverError('SERVER_ROOT', `${given} is missing`);
+    if (kept && offered && sha256(kept) !== sha256(offered))
+      throw serverError('SERVER_ROOT', `${given!} is not the file that this server was first given`);
+    const bytes = kept ?? offered;
+    if (!bytes)
+      throw serverError('SERVER_ROOT', `the server was given no ${name}`, {
+        hint: 'start it with --root, --codesign and --devices of the shipped package',
+      });
+    return bytes;
+  };
+  const shipped = {
+    root: take('root.json', root),
+    codesign: take('codesign.jsonl', codesign),
+    devices: take('devices.jsonl', devices),
+  };
+  trustRoot(shipped.root);
+  readChain('codesign', shipped.codesign, shipped.codesign);
+  readChain('devices', shipped.devices, shipped.devices);
+  for (const [name, bytes] of [
+    ['root.json', shipped.root],
+    ['codesign.jsonl', shipped.codesign],
+    ['devices.jsonl', shipped.devices],
+  ] as const)
+    if (!readIfPresent(join(state, name), 8 << 20)) writeDurable(join(state, name), bytes);
+  return shipped;
+}
