@@ -1,0 +1,74 @@
+/** Puts the rows that an install leaves into a device's database, without unpacking or starting anything. */
+import { decidePlan, type Manifest } from '@countersign/protocol';
+import { timeText } from '../../packages/client/src/audit.ts';
+import { transact } from '../../packages/client/src/database.ts';
+import {
+  currentGeneration,
+  currentRow,
+  nextGenerationNumber,
+  readComponentRows,
+  setGenerationState,
+  writeCurrentRow,
+  writeGeneration,
+  type NewComponent,
+} from '../../packages/client/src/generations.ts';
+import type { DevicePlan } from '../../packages/client/src/planning.ts';
+import { setPlanState } from '../../packages/client/src/plans.ts';
+import type { ScratchDevice } from './scratch-device.ts';
+
+/** As if the plan had been approved with exactly these capabilities on, and had been committed. */
+export function pretendInstalled(
+  device: ScratchDevice,
+  { plan, digest, offers }: DevicePlan,
+  on: readonly string[] = [],
+): void {
+  const { database } = device;
+  const before = currentRow(device);
+  const running = new Map<string, Manifest>(
+    currentGeneration(device)?.components.map(({ component, manifest }) => [component, manifest]),
+  );
+  const judged = (release: string) => offers.judged.get(release)!;
+  const planned = new Map(
+    plan.steps.flatMap(({ component, to }) =>
+      to === null ? [] : [[component, judged(to.release).statement.predicate.manifest]],
+    ),
+  );
+  const decisions = plan.steps.flatMap(({ component, decisions: asked }) =>
+    asked.map(({ capability, contract, scope }) => ({
+      component,
+      capability,
+      contract,
+      scope,
+      grant: on.includes(capability),
+    })),
+  );
+  const { steps } = decidePlan(plan, decisions, running, planned);
+  const components = new Map<string, NewComponent>(
+    before === null ? [] : readComponentRows(device, before.generation).map((row) => [row.component, row]),
+  );
+  transact(database, () => {
+    const number = nextGenerationNumber(device);
+    const now = timeText(device.clock());
+    for (const { step, grants, declined } of steps) {
+      const { component, to, closed } = step;
+      if (to === null) components.delete(component);
+      else {
+        const { statementBytes: statement } = judged(to.release);
+        components.set(component, { component, ...to, statement, grants, archives: [] });
+        database
+          .prepare('INSERT OR REPLACE INTO highest_committed (component, version) VALUES (?, ?)')
+          .run(component, to.version);
+      }
+      for (const capability of closed)
+        database.prepare('DELETE FROM capability WHERE component = ? AND capability = ?').run(component, capability);
+      for (const { capability, contract, risk, scope, state } of [...grants, ...declined])
+        database
+          .prepare('INSERT OR REPLACE INTO capability VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
+          .run(component, capability, contract, risk, JSON.stringify(scope), state, digest, now);
+    }
+    writeGeneration(device, { number, plan: digest, created: now }, [...components.values()]);
+    setGenerationState(device, number, 'current');
+    writeCurrentRow(device, { generation: number, previous: before?.generation ?? null });
+    setPlanState(device, digest, 'committed');
+  });
+}
