@@ -61,7 +61,7 @@ function noteExtras(
   try {
     entries = opendirSync(join(directory, folder));
   } catch (cause) {
-    if (codeOf(cause) !== 'ENOENT') throw cause;
+    if (!['ENOENT', 'ENOTDIR'].includes(codeOf(cause) ?? '')) throw cause;
     return note(folder, 'is missing');
   }
   try {

@@ -297,6 +297,8 @@ test('refuses to unpack into something that exists, and leaves it alone', async 
   await assert.rejects(unpackArchive({ archive: save(archive), into: join(into, 'no', 'where'), expect }), {
     code: 'ARCHIVE_TARGET',
   });
+  const below = join(save(archive), 'below-a-file');
+  await assert.rejects(unpackArchive({ archive: save(archive), into: below, expect }), { code: 'ARCHIVE_IO' });
 });
 
 test('refuses an archive that is missing or a link', async () => {

@@ -95,6 +95,17 @@ for (const [what, change, path, needsPosix] of changes)
     );
   });
 
+test('tells a tree that became a file', async () => {
+  const { root, files } = tree();
+  rmSync(root, { recursive: true });
+  writeFileSync(root, '');
+  await assert.rejects(verifyTree(root, files), { code: 'ARCHIVE_TREE_CHANGED' });
+});
+
+test('a tree that cannot be read is another failure than one that changed', async () => {
+  await assert.rejects(verifyTree(join(scratch, 'n'.repeat(5000)), []), { code: 'ARCHIVE_IO' });
+});
+
 test('a large tree is checked in a thread, with the same answer', async () => {
   const { root, files } = tree({ 'large.bin': Buffer.alloc(6 << 20, 'large') });
   await verifyTree(root, files);
