@@ -1,0 +1,155 @@
+/** Publishes an in-memory repository to a real server over its API, as a publisher's program would. */
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { sha256 } from '@countersign/protocol';
+import { startServer, type RunningServer } from '@countersign/repo-server';
+import { PublisherList } from '../../packages/repo-server/src/publishers.ts';
+import type { PublishedRepository } from './published-repository.ts';
+
+export interface TestServer {
+  readonly directory: string;
+  readonly apiKey: string;
+  readonly clock: { now: Date };
+  url: string;
+  /** Starts it again after `stop`. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A server whose online keys and shipped package are the repository's. */
+export async function startTestServer(t: TestContext, repository: PublishedRepository): Promise<TestServer> {
+  const directory = mkdtempSync(join(tmpdir(), 'countersign-server-'));
+  const state = join(directory, 'server');
+  mkdirSync(state);
+  const pem = (role: string): string =>
+    repository.keys.get(role)![0]!.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+  writeFileSync(
+    join(state, 'online-keys.secret.json'),
+    JSON.stringify({ snapshot: pem('snapshot'), timestamp: pem('timestamp') }),
+  );
+  const shipped = join(directory, 'shipped');
+  mkdirSync(shipped);
+  for (const [name, bytes] of Object.entries(repository.shipped)) writeFileSync(join(shipped, name), bytes);
+  const apiKey = new PublisherList(state).add('test', new Date());
+  let running: RunningServer | undefined;
+  const server: TestServer = {
+    directory,
+    apiKey,
+    clock: { now: repository.time },
+    url: '',
+    start: async () => {
+      running = await startServer({
+        directory,
+        root: join(shipped, 'root'),
+        codesign: join(shipped, 'codesign'),
+        devices: join(shipped, 'devices'),
+        host: '127.0.0.1',
+        port: 0,
+        logger: false,
+        clock: () => server.clock.now,
+      });
+      server.url = running.url;
+    },
+    stop: async () => {
+      await running?.close();
+      running = undefined;
+    },
+  };
+  await server.start();
+  t.after(() => server.stop());
+  return server;
+}
+
+export interface Announcement {
+  metadata: Record<string, string>;
+  targets: { path: string; sha256: string; length: number }[];
+  base: Record<string, number>;
+}
+
+/** What a publisher announces who made the repository's state from the versions in `base`. */
+export function announcementOf(repository: PublishedRepository, base: Record<string, number> = {}): Announcement {
+  const metadata: Record<string, string> = {};
+  for (const [name, bytes] of repository.files) {
+    const [, version, role] = /^metadata\/(\d+)\.(.+)\.json$/.exec(name) ?? [];
+    if (!version || role === 'snapshot') continue;
+    const newest = role === 'root' || Number(version) === repository.versions.get(role!);
+    if (newest && Number(version) > (base[role!] ?? 0)) metadata[`${version}.${role!}.json`] = bytes.toString('base64');
+  }
+  const targets = [...repository.files]
+    .filter(([name]) => name.startsWith('targets/'))
+    .map(([name, bytes]) => ({
+      path: name.slice('targets/'.length).replace(/[0-9a-f]{64}\.([^/]+)$/, '$1'),
+      sha256: sha256(bytes),
+      length: bytes.length,
+    }));
+  return { metadata, targets, base };
+}
+
+export const blobOf = (repository: PublishedRepository, digest: string): Buffer =>
+  [...repository.files].find(([name, bytes]) => name.startsWith('targets/') && sha256(bytes) === digest)![1];
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: {
+    id?: string;
+    missing?: { sha256: string; received: number }[];
+    error?: { code: string; message: string; hint: string };
+    snapshot?: number;
+    timestamp?: number;
+    scanned?: boolean;
+  };
+}
+
+export async function ask(
+  server: TestServer,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const raw = body instanceof Uint8Array;
+  const response = await fetch(new URL(path, server.url), {
+    method,
+    headers: {
+      authorization: `Bearer ${server.apiKey}`,
+      ...(body === undefined ? {} : { 'content-type': raw ? 'application/octet-stream' : 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: raw ? new Uint8Array(body) : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text.startsWith('{') ? (JSON.parse(text) as Answer['body']) : {},
+  };
+}
+
+/** Announces and uploads everything; the answer of the announcement's id. */
+export async function upload(
+  server: TestServer,
+  repository: PublishedRepository,
+  announcement: Announcement,
+): Promise<string> {
+  const begun = await ask(server, 'POST', '/v1/publications', announcement);
+  if (begun.status !== 201) throw new Error(JSON.stringify(begun.body));
+  await Promise.all(
+    begun.body.missing!.map(({ sha256: digest }) =>
+      ask(server, 'PUT', `/v1/publications/${begun.body.id!}/blobs/${digest}`, blobOf(repository, digest)),
+    ),
+  );
+  return begun.body.id!;
+}
+
+/** The whole publication. */
+export async function publish(
+  server: TestServer,
+  repository: PublishedRepository,
+  base: Record<string, number> = {},
+): Promise<Answer> {
+  const id = await upload(server, repository, announcementOf(repository, base));
+  return ask(server, 'POST', `/v1/publications/${id}/commit`);
+}
