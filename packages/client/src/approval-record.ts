@@ -41,7 +41,6 @@ export function personsNeeded(
 /** Each decision that the plan asks, in its order, with the contract and scope that are granted. */
 export function decisionsOf(plan: Plan, { decisions }: Answer): ApprovalDecision[] {
   const given = new Map(decisions.map((one) => [`${one.component}/${one.capability}`, one.grant]));
-  if (given.size !== decisions.length) throw refusedRecord('a capability is decided twice');
   const asked = plan.steps.flatMap(({ component, decisions: questions }) =>
     questions.map(({ capability, contract, scope }): ApprovalDecision => {
       const grant = given.get(`${component}/${capability}`);
@@ -49,7 +48,8 @@ export function decisionsOf(plan: Plan, { decisions }: Answer): ApprovalDecision
       return { component, capability, contract, scope, grant };
     }),
   );
-  if (asked.length !== decisions.length) throw refusedRecord('a capability is decided that the plan does not ask');
+  if (asked.length !== decisions.length)
+    throw refusedRecord('a capability is decided twice, or one that the plan does not ask');
   return asked;
 }
 
@@ -86,7 +86,7 @@ export function joinRecord(first: Approval, own: Approval): Approval {
 
 /** Everything in the record that the plan or the first person's record determines. */
 export function checkRecord(record: Approval, device: string, plan: Plan, first: Approval | null): void {
-  if (record.device !== plan.device || record.device !== device) throw refusedRecord('it is of another device');
+  if (record.device !== device) throw refusedRecord('it is of another device');
   if (record.approvers.length !== (first?.approvers.length ?? 0) + 1)
     throw consentError('APPROVAL_RECORD_DIFFERS', 'it does not continue the record that was signed first');
   if (record.approvers.some(({ meaning }) => meaning !== meanings[record.answer]))

@@ -14,7 +14,7 @@ import {
 import { scratchDevice, type ScratchDevice } from '../../../test/support/scratch-device.ts';
 import { addAccount, signIn, type SignedIn } from './accounts.ts';
 import { holdPlan, readApproval, recordAnswer, signAnswer, type Answer, type SignedAnswer } from './approvals.ts';
-import { verifyAudit } from './audit.ts';
+import { personCommitment, verifyAudit } from './audit.ts';
 import { readSetting } from './database.ts';
 import { openPlan, readPlan, setPlanState } from './plans.ts';
 
@@ -194,6 +194,10 @@ const incomplete: Record<string, (answer: Answer) => Answer> = {
     ...answer,
     decisions: [...answer.decisions, { component: 'remote-support', capability: 'other', grant: true }],
   }),
+  'a capability in place of another': (answer) => ({
+    ...answer,
+    decisions: [answer.decisions[0]!, { component: 'remote-support', capability: 'other', grant: true }],
+  }),
   'terms not accepted': (answer) => ({ ...answer, terms: [] }),
   'other terms accepted': (answer) => ({ ...answer, terms: [{ component: 'remote-support', version: '2024-01' }] }),
   'terms that are not asked': (answer) => ({
@@ -213,11 +217,16 @@ test('a plan that the device does not know is not signed', async () => {
 });
 
 /** The person's own record, bent and signed again by the same account. */
-function bent(signed: SignedAnswer, by: SignedIn, change: (record: Approval) => object): SignedAnswer {
+function bent(
+  signed: SignedAnswer,
+  by: SignedIn,
+  change: (record: Approval) => object,
+  payloadType = signed.envelope.payloadType,
+): SignedAnswer {
   const record = JSON.parse(Buffer.from(signed.envelope.payload, 'base64').toString()) as Approval;
   const payload = canonicalBytes(change(record));
-  const sig = by.sign(preAuthEncoding(signed.envelope.payloadType, payload)).toString('base64');
-  const envelope = { ...signed.envelope, payload: payload.toString('base64'), signatures: [{ keyid: by.keyid, sig }] };
+  const sig = by.sign(preAuthEncoding(payloadType, payload)).toString('base64');
+  const envelope = { payloadType, payload: payload.toString('base64'), signatures: [{ keyid: by.keyid, sig }] };
   return { ...signed, envelope };
 }
 
@@ -297,16 +306,25 @@ test('refuses a record whose signature is not the account’s, or is not alone',
   const { device, plan, kim, lee } = await ready();
   const signed = signAnswer(device, approve(plan), kim);
   const { envelope } = signed;
-  const other = signAnswer(device, approve(plan, { view: false }), kim).envelope.signatures;
+  const others = signAnswer(device, approve(plan, { view: false }), kim).envelope.signatures;
   const [mine] = envelope.signatures;
   const wrong = [
-    { ...envelope, signatures: other },
+    { ...envelope, signatures: others },
     { ...envelope, signatures: [{ ...mine!, keyid: lee.keyid }] },
     { ...envelope, signatures: [mine!, { ...mine!, keyid: lee.keyid }] },
     { ...envelope, payloadType: 'application/vnd.countersign.other+json' },
   ];
   for (const one of wrong)
     assert.throws(() => recordAnswer(device, { ...signed, envelope: one }), { code: 'APPROVAL_RECORD' });
+  const other = 'application/vnd.countersign.other+json';
+  assert.throws(
+    () =>
+      recordAnswer(
+        device,
+        bent(signed, kim, (record) => record, other),
+      ),
+    { code: 'APPROVAL_RECORD' },
+  );
   recordAnswer(device, signed);
 });
 
@@ -317,6 +335,15 @@ test('refuses a person whose name is not the account’s', async () => {
     assert.throws(() => recordAnswer(device, { ...signed, person: { ...signed.person, ...change } }), {
       code: 'APPROVAL_RECORD',
     });
+  for (const change of [{ account: 'lee' }, { printedName: 'Lee Jisoo' }]) {
+    const person = { ...signed.person, ...change };
+    const commitment = personCommitment(person.salt, person.account, person.printedName);
+    const forged = bent(signed, kim, (record) => ({
+      ...record,
+      approvers: record.approvers.map((one) => ({ ...one, person: commitment })),
+    }));
+    assert.throws(() => recordAnswer(device, { ...forged, person }), { code: 'APPROVAL_RECORD' });
+  }
 });
 
 test('an account that is no technician may not approve', async () => {

@@ -2,6 +2,7 @@
  * The device's plan: computed from what is installed, decided and on offer, kept as the exact bytes that are approved. Invariants:
  * one open plan at a time; a plan that is no longer what would be done is void, its approval with it; nothing here installs.
  */
+import { isDeepStrictEqual } from 'node:util';
 import {
   blockedReason,
   checkNotRevoked,
@@ -69,6 +70,7 @@ export async function computeDevicePlan(
   let result = compute(device, view, offers, requests);
   if (result.plan === null && kept !== null) result = compute(device, view, offers, (requests = {}));
   for (const omission of result.omitted) recordOmission(device, view, omission);
+  if (!isDeepStrictEqual(lastOmissions(device), result.omitted)) writeSetting(database, 'omitted', result.omitted);
   const digest = result.plan === null ? null : planDigest(result.plan);
   transact(database, () => {
     // Somebody asked for what cannot be planned: what was open stays.
@@ -84,15 +86,9 @@ export async function computeDevicePlan(
   return result.plan === null ? null : { plan: result.plan, digest: digest!, omitted: result.omitted, offers };
 }
 
-/** What the last computation left out, and why, without changing anything. */
-export function explainPlan(
-  device: Device,
-  documents: TrustDocuments,
-  offers: CurrentOffers,
-  asked: PlanRequests = {},
-): { plan: Plan | null; omitted: readonly Omission[] } {
-  return compute(device, documents, offers, asked);
-}
+/** What the last computation left out, and why. */
+export const lastOmissions = (device: Device): readonly Omission[] =>
+  readSetting<Omission[]>(device.database, 'omitted') ?? [];
 
 /**
  * Right before the switch: everything computed anew, from the newest trust that can be had. `view` is null where nobody answers; then

@@ -215,7 +215,7 @@ function explain(device: Device, { connection }: Polling, error: unknown): unkno
 function clearRefusals(device: Device): void {
   device.database
     .prepare(
-      `UPDATE alert SET cleared = ? WHERE cleared IS NULL AND component = '' AND (code = 'CLOCK_AHEAD' OR
+      `UPDATE alert SET cleared = ? WHERE cleared IS NULL AND component = '' AND (code IN ('CLOCK_AHEAD', 'DEVICE_PACKAGE') OR
        substr(code, 1, instr(code, '_')) IN ('TUF_', 'AUTHORITY_', 'CHANNEL_', 'FORMAT_', 'TRUST_', 'SOURCE_'))`,
     )
     .run(timeText(device.clock()));

@@ -4,7 +4,7 @@
  * machine's own loopback, and says so. The check sits in the dispatcher, so that no caller can go around it.
  * Proxies come from the environment (HTTPS_PROXY, NO_PROXY); loopback never goes through one.
  */
-import { rootCertificates } from 'node:tls';
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { EnvHttpProxyAgent, type Dispatcher } from 'undici';
 import { readSetting } from './database.ts';
 import type { Device } from './device.ts';
@@ -76,22 +76,13 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-export interface ConnectionOptions {
-  /** Further certificate authorities as PEM, beside the system's: a laboratory's own proxy. */
-  readonly authorities?: readonly string[];
-}
-
 /**
  * Opens the device's one way out. One connection a host, kept alive between polls, on which two requests may be under way: a
  * poll costs one round trip.
  */
-export function openConnection(
-  device: Device,
-  hosts: ReadonlySet<string>,
-  options: ConnectionOptions = {},
-): Connection {
+export function openConnection(device: Device, hosts: ReadonlySet<string>): Connection {
   let allowed = hosts;
-  const agent = openAgent(options);
+  const agent = openAgent(device);
   const warned = new Set<string>();
   const check = (url: URL): void => {
     checkServer(url.origin);
@@ -121,12 +112,13 @@ export function openConnection(
   return connection;
 }
 
-function openAgent({ authorities }: ConnectionOptions): EnvHttpProxyAgent {
+function openAgent(device: Device): EnvHttpProxyAgent {
+  const secure = configuredServers(device).some(({ url }) => url.startsWith('https:'));
   const tls = {
     minVersion: 'TLSv1.2' as const,
     rejectUnauthorized: true,
     timeout: 15_000,
-    ...(authorities ? { ca: [...rootCertificates, ...authorities] } : {}),
+    ...(secure ? { secureContext: secureContext(device) } : {}),
   };
   return new EnvHttpProxyAgent({
     noProxy: [...loopback, process.env.no_proxy ?? process.env.NO_PROXY ?? ''].filter(Boolean).join(','),
@@ -137,6 +129,18 @@ function openAgent({ authorities }: ConnectionOptions): EnvHttpProxyAgent {
     keepAliveTimeout: 60_000,
     maxHeaderSize: 16_384,
   });
+}
+
+/**
+ * Whose certificates a server may show: Node's own list, on Windows the system's too (a laboratory's proxy has its authority there), and
+ * those that an administrator added as the setting `certificateAuthorities` (PEM). What is installed never depends on them.
+ * Read once: hundreds of certificates take a while.
+ */
+function secureContext(device: Device): SecureContext {
+  const own = readSetting<string[]>(device.database, 'certificateAuthorities') ?? [];
+  const system = process.platform === 'win32' ? getCACertificates('system') : [];
+  const ca = system.length + own.length > 0 ? { ca: [...getCACertificates('default'), ...system, ...own] } : {};
+  return createSecureContext({ minVersion: 'TLSv1.2', ...ca });
 }
 
 /** Reads the Date header on its way to the request's own handler. */
