@@ -28,6 +28,7 @@ interface Usable {
   readonly key: KeyObject;
   readonly digest: string | null;
   readonly pss: boolean;
+  material?: string;
 }
 
 const usable = new WeakMap<object, Usable | null>();
@@ -108,7 +109,7 @@ export function verifySignature(key: PublicKey, bytes: Uint8Array, signature: st
 /** sha256 of the key's SPKI: the same for one key under two key ids. Null for an unusable key. */
 export function keyMaterial(key: PublicKey): string | null {
   const imported = importKey(key);
-  return imported ? sha256(imported.key.export({ type: 'spki', format: 'der' })) : null;
+  return imported ? (imported.material ??= sha256(imported.key.export({ type: 'spki', format: 'der' }))) : null;
 }
 
 function hexBytes(hex: string, length: number): Buffer {

@@ -102,6 +102,22 @@ test('counts one key once, however often it signs', async () => {
   });
 });
 
+test('refuses base64 in another form of the same bytes', () => {
+  const lines = split(third);
+  const envelope = JSON.parse(lines[2]!.toString()) as { signatures: { sig: string }[] };
+  const { sig } = envelope.signatures[0]!;
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+  const at = sig.replace(/=+$/, '').length - 1;
+  const other = letters[letters.indexOf(sig[at]!) ^ 1]!;
+  const changed = sig.slice(0, at) + other + sig.slice(at + 1);
+  if (Buffer.from(changed, 'base64').equals(Buffer.from(sig, 'base64')))
+    assert.throws(() => readChain('devices', Buffer.from(third.toString().replace(sig, changed)), first), {
+      code: 'FORMAT_NOT_CANONICAL',
+    });
+  const padded = Buffer.from(third.toString().replace(sig, `${sig}=`));
+  assert.throws(() => readChain('devices', padded, first), { code: /FORMAT_/ });
+});
+
 test('refuses an envelope of another kind', async () => {
   const { payload } = authorityPayload('devices', devices(2, two));
   const chain = extendChain(split(first), await signEnvelope(codesignPayloadType, payload, [a, b]));
@@ -119,7 +135,7 @@ test('refuses an unfinished line and a flipped byte anywhere', () => {
         (error: { code?: string }) => /^(AUTHORITY|FORMAT)_/.test(error.code ?? ''),
       );
     }),
-    { numRuns: 150 },
+    { numRuns: 400 },
   );
 });
 

@@ -15,7 +15,7 @@ import {
   type CodesignAuthority,
   type DevicesAuthority,
 } from './authority.ts';
-import { envelopeFormat, payloadOf, verifiedSigners, type Envelope } from './dsse.ts';
+import { envelopeFormat, payloadOf, readEnvelope, verifiedSigners, type Envelope } from './dsse.ts';
 import { releaseError } from './release-errors.ts';
 
 export interface AuthorityBodies {
@@ -90,7 +90,7 @@ function readVersion<K extends AuthorityKind>(
 ): AuthorityBodies[K] {
   const rules = kinds[kind] as KindRules<AuthorityBodies[K]>;
   const what = `version ${version} of the ${kind} chain`;
-  const envelope = envelopeFormat.parse(line, what);
+  const envelope = readEnvelope(line, what);
   if (envelope.payloadType !== rules.payloadType)
     throw releaseError('AUTHORITY_CHAIN', `${what} has payload type ${envelope.payloadType.slice(0, 100)}`);
   const body = rules.format.parse(payloadOf(envelope), what);

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import Type, { type Static } from 'typebox';
+import { formatError } from '../format-errors.ts';
 import { format } from '../schema.ts';
 import { KeyId, keyMaterial, verifySignature, type PublicKey } from '../public-key.ts';
 
@@ -33,6 +34,15 @@ export function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffe
 export interface EnvelopeSigner {
   readonly keyid: string;
   sign(bytes: Uint8Array): Promise<Uint8Array> | Uint8Array;
+}
+
+/** Reads an envelope; base64 in another form than its own bytes give is refused, so one envelope has one form. @throws FORMAT_* */
+export function readEnvelope(bytes: Uint8Array, what: string): Envelope {
+  const envelope = envelopeFormat.parse(bytes, what);
+  for (const text of [envelope.payload, ...envelope.signatures.map(({ sig }) => sig)])
+    if (Buffer.from(text, 'base64').toString('base64') !== text)
+      throw formatError('FORMAT_NOT_CANONICAL', `${what} has base64 that is not in its one form`);
+  return envelope;
 }
 
 export const payloadOf = (envelope: Envelope): Buffer => Buffer.from(envelope.payload, 'base64');

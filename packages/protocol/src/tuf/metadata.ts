@@ -134,7 +134,8 @@ function checkKeys(value: unknown, what: string): void {
     const key = value[id];
     if (!isObject(key) || typeof key.keytype !== 'string' || typeof key.scheme !== 'string')
       throw fail(what, 'a key has no keytype or no scheme');
-    if (!isObject(key.keyval) || typeof key.keyval.public !== 'string') throw fail(what, 'a key has no keyval.public');
+    // A key of a kind that is not known here may hold its material otherwise; it then verifies nothing.
+    if (!isObject(key.keyval)) throw fail(what, 'a key has no keyval');
   }
 }
 
