@@ -43,6 +43,15 @@ export const clientErrorTable = {
     meaning: 'There is no change in the state that the command needs.',
     hint: 'see countersign-device status',
   },
+  REQUEST_REFUSED: {
+    meaning:
+      'What was asked for cannot be planned: it is denied by policy, not installed, not declared, or granted already.',
+    hint: 'see countersign-device capability list for what can be requested here',
+  },
+  COMMAND_ENDED: {
+    meaning: 'A program that was run inside a component could not be started.',
+    hint: 'name a program of the component, as its manifest or its maker says',
+  },
   RECOVERY_REQUIRED: {
     meaning:
       'The device database is lost or damaged. Installed components keep running; nothing is installed or removed.',

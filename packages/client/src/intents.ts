@@ -9,9 +9,14 @@ import { describeError } from '@countersign/protocol/node';
 import { timeText } from './audit.ts';
 import { withLock, type Device } from './device.ts';
 import { clientError } from './errors.ts';
+import { writeGrants } from './grants.ts';
+import { openJob } from './journal.ts';
+import { recover } from './recovery.ts';
 
 /** What a command asks for; the answer is plain JSON. */
 export type Handlers = Readonly<Record<string, (payload: never) => Promise<unknown>>>;
+/** Which commands an answering pass takes. */
+export type Choice = (command: string) => boolean;
 
 interface IntentRow {
   readonly id: number;
@@ -52,7 +57,10 @@ export async function perform<T>(
       return await withLock(device, async () => {
         // Nobody answers any more: what was asked for is done here instead.
         if (id !== undefined) database.prepare('DELETE FROM intent WHERE id = ?').run(id);
-        return handler(payload);
+        return attending(device, handlers, async () => {
+          await mend(device);
+          return handler(payload);
+        });
       });
     } catch (error) {
       if (codeOf(error) !== 'DEVICE_BUSY') throw error;
@@ -67,12 +75,45 @@ export async function perform<T>(
   }
 }
 
-/** For the holder of the lock: answers every waiting intent, oldest first. True when there was one. */
-export async function answerIntents(device: Device, handlers: Handlers): Promise<boolean> {
+/** Must not wait for an installation under way: a gate that shall be closed. */
+const isUrgent: Choice = (command) => command === 'revoke';
+export const canWait: Choice = (command) => !isUrgent(command);
+
+/** Does long work under the lock, and meanwhile answers what cannot wait for its end. */
+export async function attending<T>(device: Device, handlers: Handlers, work: () => Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const attendant = (async () => {
+    while (!over.signal.aborted) {
+      try {
+        await answerIntents(device, handlers, isUrgent);
+      } catch (error) {
+        device.log({ level: 'error', event: 'intent-failed', message: String(error) });
+      }
+      await pause(100, undefined, { signal: over.signal }).catch(() => undefined);
+    }
+  })();
+  try {
+    return await work();
+  } finally {
+    over.abort();
+    await attendant;
+  }
+}
+
+/** What an interruption left is finished or undone before anything else; `grants/` says what the database says. */
+async function mend(device: Device): Promise<void> {
+  if (openJob(device)) await recover(device);
+  else writeGrants(device);
+}
+
+/** For the holder of the lock: answers the waiting intents of that choice, oldest first. True when there was one. */
+export async function answerIntents(device: Device, handlers: Handlers, choice: Choice): Promise<boolean> {
   const { database } = device;
-  const waiting = database
-    .prepare('SELECT id, command, payload FROM intent WHERE answered IS NULL ORDER BY id')
-    .all() as unknown as IntentRow[];
+  const waiting = (
+    database
+      .prepare('SELECT id, command, payload FROM intent WHERE answered IS NULL ORDER BY id')
+      .all() as unknown as IntentRow[]
+  ).filter(({ command }) => choice(command));
   for (const { id, command, payload } of waiting) {
     const answer = await handle(handlers, command, payload);
     database

@@ -1,0 +1,75 @@
+/**
+ * The approval on a terminal: the plan in words, the terms to read, then one question for each capability whose default is to
+ * keep it off, then who signs. Nothing is signed before the last question; ending any question changes nothing.
+ */
+import { confirm, isCancel, note, select, text } from '@clack/prompts';
+import { escapeText, textFor, type Plan } from '@countersign/protocol';
+import type { Terminal } from '@countersign/protocol/node';
+import type { Decisions } from '../decisions-file.ts';
+import { clientError } from '../errors.ts';
+import { describeDecision, describePlan, type PlanSources } from '../plan-text.ts';
+
+const orCancel = <T>(answer: T): Exclude<T, symbol> => {
+  if (isCancel(answer)) throw clientError('CANCELLED', 'the person ended the question');
+  return answer as Exclude<T, symbol>;
+};
+
+/** Shows the plan and asks each decision. */
+export async function askDecisions(
+  terminal: Terminal,
+  plan: Plan,
+  planDigest: string,
+  sources: PlanSources,
+): Promise<Decisions> {
+  for (const line of describePlan(plan, planDigest, sources)) terminal.print(line);
+  terminal.print();
+  const terms: Decisions['terms'] = [];
+  const decisions: Decisions['decisions'] = [];
+  for (const step of plan.steps) {
+    if (step.terms) {
+      const words = sources.texts.get(step.component)?.terms ?? {};
+      note(
+        textFor(words, sources.language)
+          .split('\n')
+          .map((line) => escapeText(line))
+          .join('\n'),
+        `Terms ${step.terms.version} of ${step.component}`,
+      );
+      const accepted = orCancel(
+        await confirm({ message: `Accept terms ${step.terms.version} of ${step.component}?`, initialValue: false }),
+      );
+      if (!accepted)
+        throw clientError('CANCELLED', `terms ${step.terms.version} of ${step.component} were not accepted`);
+      terms.push({ component: step.component, version: step.terms.version, accepted });
+    }
+    for (const decision of step.decisions) {
+      for (const line of describeDecision(decision, sources.manifests.get(step.component), sources.language))
+        terminal.print(line);
+      const answer = orCancel(
+        await select({
+          message: `${step.component}: ${decision.capability}`,
+          options: [
+            { value: 'off', label: 'keep off' },
+            { value: 'on', label: 'turn on' },
+          ],
+          initialValue: 'off',
+        }),
+      );
+      decisions.push({ component: step.component, capability: decision.capability, grant: answer === 'on' });
+    }
+  }
+  return { planDigest, decisions, terms };
+}
+
+/** Which account signs. */
+export const askAccount = async (): Promise<string> =>
+  orCancel(
+    await text({
+      message: 'Account that signs',
+      validate: (value) => (value ? undefined : 'an account name is needed'),
+    }),
+  );
+
+/** A reason in the person's words. */
+export const askReason = async (message: string): Promise<string> =>
+  orCancel(await text({ message, validate: (value) => (value ? undefined : 'a few words are needed') }));

@@ -1,0 +1,43 @@
+/** `countersign-device path|exec`: what runs, found by its name; live folders never move. */
+import { spawn } from 'node:child_process';
+import type { Command } from 'commander';
+import { codeOf } from '@countersign/protocol';
+import { withDevice } from './session.ts';
+import { clientError } from '../errors.ts';
+import { baseOf, currentGeneration, findComponent } from '../generations.ts';
+import { commandOf } from '../hooks.ts';
+
+export function addComponentCommands(program: Command): void {
+  program
+    .command('path <component>')
+    .description('the folder of the running release')
+    .action((name: string, _: unknown, command: Command) =>
+      withDevice(command, (device, terminal) => {
+        const component = findComponent(currentGeneration(device), name);
+        const { version, release } = component;
+        const path = baseOf(component).folder;
+        terminal.answer({ component: name, version, release, path }, () => terminal.print(path));
+      }),
+    );
+  program
+    .command('exec <component> [program...]')
+    .description(
+      "run a program of the running release with the component's environment: exec NAME -- bin/tool --option",
+    )
+    .action((name: string, argv: string[], _: unknown, command: Command) =>
+      withDevice(command, async (device) => {
+        const generation = currentGeneration(device);
+        const component = findComponent(generation, name);
+        const run = commandOf(device, generation!, component, argv);
+        process.exitCode = await new Promise<number>((ended, failed) => {
+          const child = spawn(run.file, run.arguments, { cwd: run.directory, env: run.environment, stdio: 'inherit' });
+          child.on('error', (cause) =>
+            failed(
+              clientError('COMMAND_ENDED', `${run.file} cannot be started: ${codeOf(cause) ?? 'failed'}`, { cause }),
+            ),
+          );
+          child.on('close', (code) => ended(code ?? 1));
+        });
+      }),
+    );
+}

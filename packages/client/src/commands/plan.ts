@@ -1,0 +1,171 @@
+/** `countersign-device check|plan|approve|decline|hold`: what is on offer here, and a person's answer to it. */
+import { InvalidArgumentError, type Command } from 'commander';
+import { timeText } from '@countersign/protocol';
+import { writeDurable, type Terminal } from '@countersign/protocol/node';
+import { signAnswer, type RecordedAnswer } from '../approvals.ts';
+import type { Answer } from '../approval-record.ts';
+import { decisionsTemplate, readDecisions, type Decisions } from '../decisions-file.ts';
+import type { Device } from '../device.ts';
+import { clientError } from '../errors.ts';
+import { handlersOf } from '../handlers.ts';
+import { perform } from '../intents.ts';
+import { lastOmissions } from '../planning.ts';
+import type { StoredPlan } from '../plans.ts';
+import { findPlan, planSources } from '../plan-sources.ts';
+import { describePlan } from '../plan-text.ts';
+import type { PollResult } from '../polling.ts';
+import { askAccount, askDecisions, askReason } from './approval-questions.ts';
+import { addPersonOptions, canAsk, signPersonIn, withDevice, type PersonOptions } from './session.ts';
+
+interface AnswerOptions extends PersonOptions {
+  readonly decisions?: string;
+  readonly language: string;
+  readonly reason?: string;
+}
+
+const systemLanguage = (): string =>
+  /^[a-z]{2}/.exec(process.env.LC_ALL ?? process.env.LC_MESSAGES ?? process.env.LANG ?? '')?.[0] ?? 'en';
+
+const addLanguage = (command: Command): Command =>
+  command.option('--language <code>', 'language of the texts', systemLanguage());
+
+export function addPlanCommands(program: Command): void {
+  program
+    .command('check')
+    .description('ask the servers now, and plan')
+    .action((_: unknown, command: Command) =>
+      withDevice(command, async (device, terminal) => {
+        const result = await perform<PollResult>(device, handlersOf(device), 'check', {});
+        terminal.answer(result, () => printPoll(terminal, result));
+      }),
+    );
+  addLanguage(program.command('plan').description('show the change that waits, in words'))
+    .option('--decisions-template <file>', 'write a decisions file to fill in, everything kept off')
+    .option('--remove <component...>', 'plan the removal of a component instead of what is on offer')
+    .action((options: { language: string; decisionsTemplate?: string; remove?: string[] }, command: Command) =>
+      withDevice(command, async (device, terminal) => {
+        if (options.remove) await perform(device, handlersOf(device), 'request', { removals: options.remove });
+        const stored = findPlan(device, undefined);
+        const { digest, plan, state, reason, until } = stored;
+        if (options.decisionsTemplate !== undefined)
+          writeDurable(options.decisionsTemplate, `${JSON.stringify(decisionsTemplate(plan, digest), null, 2)}\n`);
+        const omitted = lastOmissions(device);
+        terminal.answer({ plan: digest, state, reason, until, body: plan, omitted }, () => {
+          for (const line of wordsOf(device, stored, options.language)) terminal.print(line);
+          terminal.print(`\nstate: ${state}${reason === null ? '' : ` (${reason})`}${until ? ` until ${until}` : ''}`);
+          for (const one of omitted)
+            terminal.print(`left out: ${one.component} ${one.version}: ${one.reason} (${one.code})`);
+          if (options.decisionsTemplate === undefined)
+            terminal.note(`to answer it: countersign-device approve ${digest.slice(0, 16)}`);
+        });
+      }),
+    );
+  addPersonOptions(addLanguage(program.command('approve <plan>').description('approve and sign a plan')))
+    .option('--decisions <file>', 'answers: {planDigest, decisions, terms}')
+    .action((name: string, options: AnswerOptions, command: Command) =>
+      withDevice(command, async (device, terminal) => {
+        const stored = findPlan(device, name);
+        const decisions = await decisionsFor(device, terminal, stored, options);
+        const recorded = await sign(device, terminal, options, {
+          plan: stored.digest,
+          answer: 'approve',
+          decisions: decisions.decisions,
+          terms: decisions.terms,
+          language: options.language,
+          shown: wordsOf(device, stored, options.language).join('\n'),
+        });
+        terminal.answer(recorded, () => {
+          terminal.print(`plan ${recorded.plan.slice(0, 16)} is ${recorded.state}`);
+          if (recorded.state === 'approved')
+            terminal.note('the running service installs it; without one: countersign-device install');
+          else terminal.note(`${recorded.needed - recorded.signed} more person must approve the same decisions`);
+        });
+      }),
+    );
+  addPersonOptions(addLanguage(program.command('decline <plan>').description('decline and sign; nothing changes')))
+    .option('--reason <text>', 'why')
+    .action((name: string, options: AnswerOptions, command: Command) =>
+      withDevice(command, async (device, terminal) => {
+        const stored = findPlan(device, name);
+        const reason = await reasonFor(terminal, options.reason, 'Why is it declined?');
+        const recorded = await sign(device, terminal, options, {
+          plan: stored.digest,
+          answer: 'decline',
+          decisions: [],
+          terms: [],
+          language: options.language,
+          shown: wordsOf(device, stored, options.language).join('\n'),
+          reason,
+        });
+        terminal.answer(recorded, () => terminal.print(`plan ${recorded.plan.slice(0, 16)} is declined`));
+      }),
+    );
+  program
+    .command('hold <plan>')
+    .description('put a plan off')
+    .option('--reason <text>', 'why')
+    .option('--until <time>', 'until when, such as 2026-12-24T06:00:00Z', timeOf)
+    .action((name: string, options: { reason?: string; until?: string }, command: Command) =>
+      withDevice(command, async (device, terminal) => {
+        const { digest } = findPlan(device, name);
+        const reason = await reasonFor(terminal, options.reason, 'Why is it put off?');
+        const until = options.until ?? null;
+        const held = await perform<object>(device, handlersOf(device), 'hold', { plan: digest, reason, until });
+        terminal.answer(held, () =>
+          terminal.print(`plan ${digest.slice(0, 16)} is held${until ? ` until ${until}` : ''}`),
+        );
+      }),
+    );
+}
+
+/** What a poll found, in words. */
+export function printPoll(terminal: Terminal, { plan, omitted }: PollResult): void {
+  for (const { component, version, reason, code } of omitted)
+    terminal.print(`left out: ${component} ${version}: ${reason} (${code})`);
+  if (plan === null) terminal.print('nothing to decide');
+  else {
+    terminal.print(`plan ${plan.digest.slice(0, 16)} is ${plan.state}`);
+    terminal.note('see it with countersign-device plan');
+  }
+}
+
+const wordsOf = (device: Device, { plan, digest }: StoredPlan, language: string): string[] =>
+  describePlan(plan, digest, planSources(device, plan, language));
+
+async function decisionsFor(
+  device: Device,
+  terminal: Terminal,
+  { plan, digest }: StoredPlan,
+  { decisions, language }: AnswerOptions,
+): Promise<Decisions> {
+  if (decisions !== undefined) return readDecisions(decisions, plan, digest);
+  if (!canAsk(terminal))
+    throw clientError('INPUT_NEEDED', 'the decisions are not given and nobody can be asked', {
+      hint: 'give --decisions FILE (countersign-device plan --decisions-template FILE writes one), or use a terminal',
+    });
+  return askDecisions(terminal, plan, digest, planSources(device, plan, language));
+}
+
+/** The password is typed and used here; what goes to the service is only the signed record. */
+async function sign(
+  device: Device,
+  terminal: Terminal,
+  options: AnswerOptions,
+  answer: Answer,
+): Promise<RecordedAnswer> {
+  const account = options.account ?? (canAsk(terminal) ? await askAccount() : undefined);
+  const person = await signPersonIn(device, terminal, { ...options, account });
+  return perform(device, handlersOf(device), 'answer', signAnswer(device, answer, person));
+}
+
+async function reasonFor(terminal: Terminal, given: string | undefined, question: string): Promise<string> {
+  if (given !== undefined) return given;
+  if (canAsk(terminal)) return askReason(question);
+  throw clientError('INPUT_NEEDED', 'a reason is needed and nobody can be asked', { hint: 'give --reason TEXT' });
+}
+
+function timeOf(text: string): string {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('not a time');
+  return timeText(time);
+}
