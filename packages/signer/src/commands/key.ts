@@ -1,0 +1,111 @@
+/** `countersign key generate | list | show`. */
+import { resolve } from 'node:path';
+import { Option, type Command } from 'commander';
+import { escapeText, keyIdOf } from '@countersign/protocol';
+import { terminalOf, type Terminal } from '@countersign/protocol/node';
+import { keyError } from '../key-errors.ts';
+import {
+  describeKey,
+  generateKeyFiles,
+  insecureScryptWorkFactor,
+  keyTypes,
+  readPublicKeyFile,
+  scryptWorkFactor,
+  type KeyType,
+} from '../key-files.ts';
+import { listKeys, locateKey, namedKeyFile, readPublicKey } from '../key-sources.ts';
+import { askSecret, canAsk, readPassphraseFile } from '../passphrases.ts';
+
+interface GenerateOptions {
+  readonly type: KeyType;
+  readonly passphraseFile?: string;
+  readonly insecureFastScryptForDemo?: true;
+}
+
+const workspaceOf = (command: Command): string =>
+  resolve(command.optsWithGlobals<{ workspace?: string }>().workspace ?? '.');
+
+/** The private half only ever lies in the encrypted file; what is printed here may be given to anyone. */
+export function addKeyCommands(program: Command): void {
+  const group = program.command('key').description('make and show the keys that sign');
+  group
+    .command('generate')
+    .description('make keys: keys/NAME.age, encrypted, and keys/NAME.pub.json, to give to others')
+    .argument('<name...>', 'names of the new keys; all get the same passphrase')
+    .addOption(new Option('--type <type>', 'what kind of key').choices(keyTypes).default('ecdsa'))
+    .option('--passphrase-file <file>', 'file whose first line is the passphrase')
+    .option(
+      '--insecure-fast-scrypt-for-demo',
+      'protect the key so weakly that a stolen file is soon opened: for demos only',
+    )
+    .action(generate);
+  group.command('list').description('list the keys of this workspace').action(list);
+  group
+    .command('show')
+    .description('show the public half of a key, its key id, and the digest by which it is revoked')
+    .argument('<key>', 'a NAME in keys, or a key URI')
+    .action(show);
+}
+
+async function generate(names: string[], options: GenerateOptions, command: Command): Promise<void> {
+  const workspace = workspaceOf(command);
+  const terminal = terminalOf(command);
+  const keys = names.map((name) => ({ file: namedKeyFile(workspace, name), type: options.type }));
+  const passphrase =
+    options.passphraseFile === undefined
+      ? await askNewPassphrase(terminal, names)
+      : readPassphraseFile(options.passphraseFile);
+  const insecure = options.insecureFastScryptForDemo === true;
+  if (insecure) terminal.warn('these keys are protected for a demo only: never sign anything real with them');
+  const made = await generateKeyFiles(keys, passphrase, insecure ? insecureScryptWorkFactor : scryptWorkFactor);
+  const answer = made.map((key, index) => ({
+    name: names[index]!,
+    uri: `file:keys/${names[index]!}.age`,
+    publicFile: keys[index]!.file.publicFile,
+    ...describeKey(key),
+  }));
+  terminal.answer({ keys: answer }, () => {
+    for (const { name, uri, keyid } of answer) terminal.print(`${name}: ${uri}, key id ${keyid}`);
+    terminal.print('keep a copy of the .age files in another place; give the .pub.json files to who needs them');
+  });
+}
+
+async function askNewPassphrase(terminal: Terminal, names: readonly string[]): Promise<string> {
+  if (!canAsk(terminal))
+    throw keyError('KEY_PASSPHRASE_NEEDED', 'a passphrase for the new keys is needed and nobody can be asked');
+  const passphrase = await askSecret(`Passphrase for ${names.join(', ')}`);
+  if ((await askSecret('The same again')) !== passphrase)
+    throw keyError('KEY_PASSPHRASE_WRONG', 'the two passphrases differ', { hint: 'run it again; nothing was written' });
+  return passphrase;
+}
+
+function list(_options: unknown, command: Command): void {
+  const terminal = terminalOf(command);
+  const keys = listKeys(workspaceOf(command)).map(({ name, file, held }) => ({
+    name,
+    held,
+    ...describeKey(readPublicKeyFile(file.publicFile)),
+  }));
+  terminal.answer({ keys }, () => {
+    if (keys.length === 0) return terminal.print('no keys yet: countersign key generate NAME');
+    terminal.table(
+      ['name', 'private half', 'type', 'key id'],
+      keys.map(({ name, held, scheme, keyid }) => [name, held ? 'here' : 'elsewhere', scheme, keyid]),
+    );
+  });
+}
+
+function show(uri: string, _options: unknown, command: Command): void {
+  const workspace = workspaceOf(command);
+  const terminal = terminalOf(command);
+  const key = readPublicKey(workspace, uri);
+  const { publicFile } = locateKey(workspace, uri);
+  const described = describeKey(key);
+  terminal.answer({ publicFile, ...described, publicKey: key }, () => {
+    terminal.print(`file    ${escapeText(publicFile)}`);
+    terminal.print(`type    ${described.keytype}, ${described.scheme}`);
+    terminal.print(`key id  ${keyIdOf(key)}`);
+    terminal.print(`spki    ${described.spki}`);
+    for (const line of key.keyval.public.trimEnd().split('\n')) terminal.print(escapeText(line));
+  });
+}

@@ -1,0 +1,104 @@
+/**
+ * Passphrases for a command: from files, tried in order, then by asking where a terminal is. One that opened a key is tried first
+ * on the next, since each try costs a second. Must never put a passphrase into a message, a log or an argument.
+ */
+import { isCancel, password } from '@clack/prompts';
+import type { Command } from 'commander';
+import { escapeText } from '@countersign/protocol';
+import { readIfPresent, terminalOf, type Terminal } from '@countersign/protocol/node';
+import { keyError } from './key-errors.ts';
+
+const maximumFile = 4096;
+const tries = 3;
+
+/** Asks a person; null where nobody can be asked. */
+export type AskSecret = ((question: string) => Promise<string>) | null;
+
+export interface PassphraseSource {
+  /**
+   * Tries passphrases until `open` gives something. `what` names the key to the person.
+   * @throws KEY_PASSPHRASE_NEEDED KEY_PASSPHRASE_WRONG KEY_CANCELLED, and what `open` throws
+   */
+  unlock<T>(what: string, open: (passphrase: string) => Promise<T | null>): Promise<T>;
+}
+
+/** A source over files (read when first needed) and, after them, a person. */
+export function passphraseSource(files: readonly string[], ask: AskSecret): PassphraseSource {
+  const known: string[] = [];
+  let read = false;
+  return {
+    async unlock(what, open) {
+      if (!read) for (const file of files) known.push(readPassphraseFile(file));
+      read = true;
+      for (const passphrase of [...known]) {
+        const opened = await open(passphrase);
+        if (opened === null) continue;
+        remember(known, passphrase);
+        return opened;
+      }
+      const shown = escapeText(what, 200);
+      if (ask === null)
+        throw known.length === 0
+          ? keyError('KEY_PASSPHRASE_NEEDED', `the passphrase of ${shown} is needed and nobody can be asked`)
+          : keyError('KEY_PASSPHRASE_WRONG', `${shown} is opened by none of the ${known.length} passphrase files`);
+      for (let left = tries; left > 0; left--) {
+        const passphrase = await ask(left === tries ? `Passphrase of ${shown}` : `Wrong. Passphrase of ${shown}`);
+        const opened = await open(passphrase);
+        if (opened === null) continue;
+        remember(known, passphrase);
+        return opened;
+      }
+      throw keyError('KEY_PASSPHRASE_WRONG', `${shown} is opened by none of the passphrases that were typed`);
+    },
+  };
+}
+
+/** Puts the passphrase first. */
+function remember(known: string[], passphrase: string): void {
+  const rest = known.filter((other) => other !== passphrase);
+  known.splice(0, known.length, passphrase, ...rest);
+}
+
+/** The first line of the file. @throws KEY_PASSPHRASE_NEEDED */
+export function readPassphraseFile(file: string): string {
+  const wrong = (what: string, cause?: unknown): Error =>
+    keyError('KEY_PASSPHRASE_NEEDED', `the passphrase file ${escapeText(file, 300)} ${what}`, { cause });
+  let bytes: Buffer | undefined;
+  try {
+    bytes = readIfPresent(file, maximumFile);
+  } catch (cause) {
+    throw wrong(`cannot be read, or is larger than ${maximumFile} bytes`, cause);
+  }
+  if (!bytes) throw wrong('is not there');
+  const line = bytes.toString('utf8').split(/\r?\n/, 1)[0]!;
+  if (line === '') throw wrong('has an empty first line');
+  return line;
+}
+
+/** True when questions can be asked: a terminal on both sides and no `--json`. */
+export const canAsk = (terminal: Terminal): boolean =>
+  process.stdin.isTTY === true && process.stdout.isTTY === true && !terminal.json;
+
+/** Asks for a secret without showing it. @throws KEY_CANCELLED */
+export async function askSecret(question: string): Promise<string> {
+  const answer = await password({ message: question });
+  if (isCancel(answer)) throw keyError('KEY_CANCELLED', 'the person ended the question');
+  return answer ?? '';
+}
+
+/** What a command's `--key` and `--passphrase-file` gave. */
+export interface KeyOptions {
+  readonly key?: string[];
+  readonly passphraseFile?: string[];
+}
+
+/** `--key URI...` and `--passphrase-file FILE...`; both may also be repeated. */
+export const addKeyOptions = (command: Command): Command =>
+  addPassphraseOption(command.option('--key <uri...>', 'keys that sign: file:keys/NAME.age, or a NAME in keys'));
+
+export const addPassphraseOption = (command: Command): Command =>
+  command.option('--passphrase-file <file...>', 'files whose first lines are the passphrases, tried in order');
+
+/** The command's passphrases: `--passphrase-file`, then the person where there is a terminal. */
+export const passphrasesOf = (command: Command, options: Pick<KeyOptions, 'passphraseFile'>): PassphraseSource =>
+  passphraseSource(options.passphraseFile ?? [], canAsk(terminalOf(command)) ? askSecret : null);
