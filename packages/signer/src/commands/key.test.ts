@@ -4,10 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Command } from 'commander';
 import { keyIdOf } from '@countersign/protocol';
-import { runCommand } from '@countersign/protocol/node';
 import { readPublicKey } from '../key-sources.ts';
+import { commandOutput } from '../../../../test/support/command-output.ts';
 import { addKeyCommands } from './key.ts';
 
 const workspace = mkdtempSync(join(tmpdir(), 'countersign-key-command-'));
@@ -16,38 +15,17 @@ const passphrase = 'correct-horse-battery';
 const passphraseFile = join(workspace, 'passphrase.txt');
 writeFileSync(passphraseFile, `${passphrase}\n`);
 
-async function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const program = new Command('countersign').option('--workspace <dir>', 'the workspace', '.');
-  addKeyCommands(program);
-  let out = '';
-  let err = '';
-  const code = await runCommand(program, ['--workspace', workspace, ...words], {
-    stdout: { write: (text) => (out += text) },
-    stderr: { write: (text) => (err += text) },
-  });
-  process.exitCode = 0;
-  return { code, out, err };
-}
+const run = (...words: string[]) => commandOutput(addKeyCommands, ['--workspace', workspace, ...words]);
 const generate = (...words: string[]) =>
   run('key', 'generate', ...words, '--passphrase-file', passphraseFile, '--insecure-fast-scrypt-for-demo', '--json');
 
-test('makes, lists and shows keys', async (t) => {
-  const lines: string[] = [];
-  t.mock.method(process.stdout, 'write', (text: string) => lines.push(text));
+test('makes, lists and shows keys', async () => {
   const made = await generate('alice', 'bob', '--type', 'ed25519');
   const listed = await run('key', 'list', '--json');
   const shown = await run('key', 'show', 'keys/bob.pub.json', '--json');
-  await run('key', 'list');
-  await run('key', 'show', 'alice');
-  t.mock.restoreAll();
-  assert.deepEqual([made.code, listed.code, shown.code], [0, 0, 0]);
-  const [generated, list, show] = lines.map(
-    (line) => line.startsWith('{') && (JSON.parse(line) as never),
-  ) as unknown as [
-    { keys: { name: string; keyid: string; uri: string }[] },
-    { keys: { name: string; held: boolean }[] },
-    { keyid: string; spki: string; publicKey: object },
-  ];
+  const words = [made, listed, shown, await run('key', 'list'), await run('key', 'show', 'alice')];
+  assert.deepEqual(new Set(words.map(({ code }) => code)), new Set([0]));
+  const generated = made.json<{ keys: { name: string; keyid: string; uri: string }[] }>();
   assert.deepEqual(
     generated.keys.map(({ name, uri }) => [name, uri]),
     [
@@ -56,16 +34,17 @@ test('makes, lists and shows keys', async (t) => {
     ],
   );
   assert.deepEqual(
-    list.keys.map(({ name, held }) => [name, held]),
+    listed.json<{ keys: { name: string; held: boolean }[] }>().keys.map(({ name, held }) => [name, held]),
     [
       ['alice', true],
       ['bob', true],
     ],
   );
-  assert.equal(show.keyid, keyIdOf(readPublicKey(workspace, 'bob')));
-  assert.equal(show.keyid, generated.keys[1]!.keyid);
-  assert.match(show.spki, /^[0-9a-f]{64}$/);
-  const everything = lines.join('\n');
+  const { keyid, spki } = shown.json<{ keyid: string; spki: string }>();
+  assert.equal(keyid, keyIdOf(readPublicKey(workspace, 'bob')));
+  assert.equal(keyid, generated.keys[1]!.keyid);
+  assert.match(spki, /^[0-9a-f]{64}$/);
+  const everything = words.map(({ out, err }) => out + err).join('\n');
   assert.match(everything, /alice +here +ed25519/);
   assert.doesNotMatch(everything, /correct-horse|PRIVATE/);
 });

@@ -1,0 +1,220 @@
+/**
+ * The packed releases of a workspace: `artifacts/<name>/<version>/<platform>.*`, the published files under their published
+ * names, and `<platform>.statement.json`, the exact bytes that are code-signed. A release is there when its statement is: it
+ * is written last and removed first. Reading trusts nothing: a file counts as what the statement says of it, or not at all.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream, mkdirSync, readdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import {
+  checkStatement,
+  codeOf,
+  escapeText,
+  maximumBundleBytes,
+  readBundles,
+  readReleaseTexts,
+  releasePaths,
+  releaseTextsFormat,
+  sha256,
+  statementFormat,
+  type ReleaseBundle,
+  type ReleaseName,
+  type Statement,
+} from '@countersign/protocol';
+import { readIfPresent, writeFailure } from '@countersign/protocol/node';
+import { artifactError } from './artifact-errors.ts';
+
+/** A published file and where it lies here. */
+export interface ArtifactFile {
+  /** The TUF target path. */
+  readonly path: string;
+  readonly file: string;
+  readonly length: number;
+  readonly sha256: string;
+}
+
+export interface Artifact {
+  readonly name: ReleaseName;
+  readonly statement: Statement;
+  readonly statementBytes: Buffer;
+  /** sha256 of the statement: how channels and revocations name the release. */
+  readonly release: string;
+  /** The signed files; the bundles are not among them. */
+  readonly files: readonly ArtifactFile[];
+  /** The code signatures so far, all over this very statement; null before the first. */
+  readonly bundles: Buffer | null;
+}
+
+const statementName = /^(win32-x64|linux-x64|any)\.statement\.json$/;
+
+export const artifactsFolder = (workspace: string): string => join(resolve(workspace), 'artifacts');
+
+/** Where a published file of a release lies in the workspace. */
+export const artifactFile = (workspace: string, targetPath: string): string =>
+  join(artifactsFolder(workspace), ...targetPath.split('/').slice(1));
+
+export const statementFile = (workspace: string, { component, version, platform }: ReleaseName): string =>
+  join(artifactsFolder(workspace), component, version, `${platform}.statement.json`);
+
+export const bundlesFile = (workspace: string, { component, version, platform }: ReleaseName): string =>
+  artifactFile(workspace, releasePaths(component, version, platform).bundles);
+
+export const releaseText = ({ component, version, platform }: ReleaseName): string =>
+  `${component}@${version}:${platform}`;
+
+/** Every packed release, sorted by its name. */
+export function listArtifacts(workspace: string): ReleaseName[] {
+  const root = artifactsFolder(workspace);
+  const found: ReleaseName[] = [];
+  for (const component of namesIn(root))
+    for (const version of namesIn(join(root, component)))
+      for (const file of namesIn(join(root, component, version))) {
+        const platform = statementName.exec(file)?.[1];
+        if (platform !== undefined) found.push({ component, version, platform });
+      }
+  return found;
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => !name.startsWith('.'))
+      .sort();
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(cause) ?? '')) return [];
+    throw artifactError('ARTIFACT_DAMAGED', `listing ${folder}: ${codeOf(cause) ?? 'failed'}`, { cause });
+  }
+}
+
+/** The release that `NAME@VERSION[:PLATFORM]` names among the packed ones. @throws ARTIFACT_NAME ARTIFACT_MISSING */
+export function findArtifact(workspace: string, text: string): ReleaseName {
+  const [, component, version, platform] =
+    /^([a-z][a-z0-9-]{0,62})@([0-9A-Za-z.-]{1,64})(?::(win32-x64|linux-x64|any))?$/.exec(text) ?? [];
+  if (!component || !version)
+    throw artifactError('ARTIFACT_NAME', `"${escapeText(text, 200)}" does not name a release`);
+  const found = listArtifacts(workspace).filter(
+    (name) =>
+      name.component === component &&
+      name.version === version &&
+      (platform === undefined || name.platform === platform),
+  );
+  if (found.length > 1)
+    throw artifactError('ARTIFACT_NAME', `${text} was packed for ${found.map((name) => name.platform).join(' and ')}`);
+  if (!found[0]) throw artifactError('ARTIFACT_MISSING', `${text} has not been packed in ${resolve(workspace)}`);
+  return found[0];
+}
+
+/** The release with its checked statement; its files are only named yet. @throws ARTIFACT_MISSING ARTIFACT_DAMAGED */
+export function readArtifact(workspace: string, name: ReleaseName): Artifact {
+  const file = statementFile(workspace, name);
+  const statementBytes = readIfPresent(file, statementFormat.maximumBytes);
+  if (!statementBytes) throw artifactError('ARTIFACT_MISSING', `${releaseText(name)} has not been packed: no ${file}`);
+  let statement: Statement;
+  try {
+    statement = statementFormat.parse(statementBytes, file);
+    checkStatement(statement, name);
+  } catch (cause) {
+    throw artifactError('ARTIFACT_DAMAGED', `${file} is not the statement of ${releaseText(name)}: ${said(cause)}`, {
+      cause,
+    });
+  }
+  const bundles = readSignatures(workspace, name);
+  if (bundles && !bundles.statement.equals(statementBytes))
+    throw artifactError('ARTIFACT_DAMAGED', `${bundlesFile(workspace, name)} signs another statement than ${file}`, {
+      hint: 'one of the two files was replaced: restore both from where the release was signed',
+    });
+  return {
+    name,
+    statement,
+    statementBytes,
+    release: sha256(statementBytes),
+    files: statement.subject.map((subject) => ({
+      path: subject.name,
+      file: artifactFile(workspace, subject.name),
+      length: subject.annotations.length,
+      sha256: subject.digest.sha256,
+    })),
+    bundles: bundles?.bytes ?? null,
+  };
+}
+
+export interface Signatures {
+  readonly bytes: Buffer;
+  readonly lines: readonly ReleaseBundle[];
+  /** What they sign. */
+  readonly statement: Buffer;
+}
+
+/** The bundles of a release, whether its statement is there or not; null where nobody signed. @throws ARTIFACT_DAMAGED */
+export function readSignatures(workspace: string, name: ReleaseName): Signatures | null {
+  const file = bundlesFile(workspace, name);
+  const bytes = readIfPresent(file, maximumBundleBytes);
+  if (!bytes) return null;
+  try {
+    const lines = readBundles(bytes);
+    return { bytes, lines, statement: lines[0].statement };
+  } catch (cause) {
+    throw artifactError('ARTIFACT_DAMAGED', `${file} cannot be read: ${said(cause)}`, {
+      cause,
+      hint: 'restore the file from where the release was signed, or remove it and have the release signed again',
+    });
+  }
+}
+
+/** Reads every file and holds it to the statement. @throws ARTIFACT_DAMAGED */
+export async function verifyArtifact(
+  { name, statement, files }: Artifact,
+  onProgress: (done: number, total: number) => void = () => {},
+): Promise<void> {
+  const total = files.reduce((sum, { length }) => sum + length, 0);
+  let before = 0;
+  for (const { file, length, sha256: expected } of files) {
+    const damaged = (what: string, cause?: unknown): Error =>
+      artifactError('ARTIFACT_DAMAGED', `${file} of ${releaseText(name)} ${what}`, { cause });
+    const digest = createHash('sha256');
+    let size = 0;
+    try {
+      for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+        digest.update(chunk);
+        size += chunk.length;
+        if (size > length) break;
+        onProgress(before + size, total);
+      }
+    } catch (cause) {
+      throw damaged(`cannot be read: ${codeOf(cause) ?? 'failed'}`, cause);
+    }
+    if (size !== length || digest.digest('hex') !== expected) throw damaged('is not what was packed');
+    before += length;
+  }
+  const texts = releasePaths(name.component, name.version, name.platform).texts;
+  const file = files.find(({ path }) => path === texts)!.file;
+  try {
+    readReleaseTexts(statement, readIfPresent(file, releaseTextsFormat.maximumBytes) ?? Buffer.alloc(0));
+  } catch (cause) {
+    throw artifactError('ARTIFACT_DAMAGED', `${basename(file)} of ${releaseText(name)}: ${said(cause)}`, { cause });
+  }
+}
+
+/** Lets one command at a time write artifacts; the system gives the lock back when the process dies. @throws ARTIFACT_BUSY */
+export function withArtifactLock<T>(workspace: string, work: () => T): T {
+  const folder = artifactsFolder(workspace);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (cause) {
+    throw writeFailure(folder, 'making the folder', cause);
+  }
+  const database = new DatabaseSync(join(folder, '.lock.db'), { timeout: 10_000 });
+  try {
+    try {
+      database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    } catch (cause) {
+      throw artifactError('ARTIFACT_BUSY', `another command writes to ${folder}`, { cause });
+    }
+    return work();
+  } finally {
+    database.close();
+  }
+}
+
+const said = (cause: unknown): string => escapeText(cause instanceof Error ? cause.message : String(cause), 400);

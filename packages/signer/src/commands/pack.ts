@@ -1,0 +1,57 @@
+/** `countersign pack FOLDER`. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { terminalOf, type Progress } from '@countersign/protocol/node';
+import { releaseText } from '../artifacts.ts';
+import { packComponent } from '../packing.ts';
+
+export function addPack(program: Command): void {
+  program
+    .command('pack')
+    .description('pack a component folder into the files of a release and the statement to sign')
+    .argument('<folder>', 'folder with component.json and base/')
+    .option('--replace', 'pack again what was packed with other contents and nobody has signed')
+    .action(pack);
+}
+
+async function pack(folder: string, options: { replace?: true }, command: Command): Promise<void> {
+  const { workspace = '.' } = command.optsWithGlobals<{ workspace?: string }>();
+  const terminal = terminalOf(command);
+  let shown: { readonly what: string; readonly progress: Progress } | undefined;
+  const finish = (): void => shown?.progress.end();
+  try {
+    const { artifact, outcome } = await packComponent({
+      workspace: resolve(workspace),
+      folder: resolve(folder),
+      existing: options.replace ? 'replace' : 'refuse',
+      onProgress: (what, done, total) => {
+        if (shown?.what !== what) {
+          finish();
+          shown = { what, progress: terminal.progress(`packing ${what}`, total) };
+        }
+        shown.progress.update(done);
+      },
+    });
+    finish();
+    const files = artifact.files.map(({ path, length, sha256 }) => ({ path, length, sha256 }));
+    terminal.answer({ ...artifact.name, release: artifact.release, outcome, files }, () => {
+      terminal.table(
+        ['file', 'bytes', 'unpacked', 'files'],
+        artifact.statement.subject.map(({ name, annotations: { length, unpacked, files: count } }) => [
+          name,
+          String(length),
+          String(unpacked ?? ''),
+          String(count ?? ''),
+        ]),
+      );
+      terminal.print(`release ${artifact.release}`);
+      terminal.print(
+        outcome === 'unchanged'
+          ? `${releaseText(artifact.name)} was packed before, with the same bytes`
+          : `${outcome} ${releaseText(artifact.name)}; next: countersign sign ${releaseText(artifact.name)}`,
+      );
+    });
+  } finally {
+    finish();
+  }
+}

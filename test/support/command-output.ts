@@ -1,0 +1,44 @@
+/** Runs one command of a program inside the test, and catches all that it says. */
+import { Command } from 'commander';
+import { runCommand } from '../../packages/protocol/src/node/index.ts';
+
+export interface CommandOutput {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  /** The last line of stdout as JSON. */
+  json<T>(): T;
+}
+
+type Write = typeof process.stdout.write;
+
+/** `register` adds the command; `argv` begins with `--workspace DIR`. One at a time: it stands in for the process's own output. */
+export async function commandOutput(
+  register: (program: Command) => void,
+  argv: readonly string[],
+): Promise<CommandOutput> {
+  const program = new Command('countersign').option('--workspace <dir>', 'the workspace', '.');
+  register(program);
+  const said = { stdout: '', stderr: '' };
+  const streams = ['stdout', 'stderr'] as const;
+  const originals = streams.map((name) => process[name].write);
+  for (const [index, name] of streams.entries())
+    // What the test runner reports is bytes and passes through.
+    process[name].write = ((...words: Parameters<Write>) => {
+      if (typeof words[0] !== 'string') return originals[index]!.apply(process[name], words);
+      said[name] += words[0];
+      return true;
+    }) as Write;
+  try {
+    const code = await runCommand(program, argv);
+    process.exitCode = 0;
+    return {
+      code,
+      out: said.stdout,
+      err: said.stderr,
+      json: <T>() => JSON.parse(said.stdout.trimEnd().split('\n').at(-1)!) as T,
+    };
+  } finally {
+    streams.forEach((name, index) => (process[name].write = originals[index]!));
+  }
+}
