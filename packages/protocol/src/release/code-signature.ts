@@ -18,7 +18,7 @@ import { revocationHits } from './revocation-rules.ts';
 import type { Revocations } from './revocations.ts';
 import { checkStatement, type ReleaseName } from './statement-rules.ts';
 import { statementFormat, statementPayloadType, type Statement } from './statement.ts';
-import { matchRoles } from './threshold-matching.ts';
+import { matchRoles, type Matching } from './threshold-matching.ts';
 import { withTimestamps } from './timestamp.ts';
 import { readTrustMaterial } from './trust-material.ts';
 
@@ -52,13 +52,26 @@ export interface VerdictInput {
   readonly expected: ReleaseName;
 }
 
+/** Who signed, as far as it is believed, and what that is short of. */
+export interface Weighed extends Matching {
+  readonly bundles: readonly [ReleaseBundle, ...ReleaseBundle[]];
+  readonly signatures: readonly CodeSignature[];
+  /** For each bundle that does not count, which one and why. */
+  readonly refused: readonly string[];
+}
+
 /**
- * Judges a release. Whether the release itself is revoked is `checkNotRevoked`'s matter.
- * @throws CODESIGN_*, RELEASE_STATEMENT, RELEASE_MANIFEST, FORMAT_*
+ * Judges the signatures of a release against what its component needs, complete or not; what they sign is not read.
+ * @throws CODESIGN_BUNDLE CODESIGN_STATEMENTS_DIFFER CODESIGN_RULE CODESIGN_TRUST
  */
-export function judgeRelease({ bundles, authority, revocations, expected }: VerdictInput): Verdict {
+export function weighSignatures({
+  bundles,
+  authority,
+  revocations,
+  component,
+}: Omit<VerdictInput, 'expected'> & { readonly component: string }): Weighed {
   const read = readBundles(bundles);
-  const rules = ruleFor(authority, expected.component);
+  const rules = ruleFor(authority, component);
   const signatures: CodeSignature[] = [];
   const refused: string[] = [];
   for (const [index, bundle] of read.entries()) {
@@ -71,7 +84,15 @@ export function judgeRelease({ bundles, authority, revocations, expected }: Verd
       );
     }
   }
-  const { filled, short } = matchRoles(signatures, rules);
+  return { bundles: read, signatures, refused, ...matchRoles(signatures, rules) };
+}
+
+/**
+ * Judges a release. Whether the release itself is revoked is `checkNotRevoked`'s matter.
+ * @throws CODESIGN_*, RELEASE_STATEMENT, RELEASE_MANIFEST, FORMAT_*
+ */
+export function judgeRelease({ expected, ...input }: VerdictInput): Verdict {
+  const { bundles, signatures, refused, filled, short } = weighSignatures({ ...input, component: expected.component });
   if (short.length > 0) {
     const words = short.map(({ role, have, need }) => `role ${role} has ${have} of ${need} signatures`).join(', ');
     throw codesignError(
@@ -83,7 +104,7 @@ export function judgeRelease({ bundles, authority, revocations, expected }: Verd
     );
   }
   // Only what was believed is parsed.
-  const statementBytes = read[0].statement;
+  const statementBytes = bundles[0].statement;
   const statement = statementFormat.parse(statementBytes, `the statement of ${expected.component} ${expected.version}`);
   checkStatement(statement, expected);
   return { statement, statementBytes, release: sha256(statementBytes), signatures, roles: filled };
