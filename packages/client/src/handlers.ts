@@ -79,9 +79,18 @@ async function installPlan(device: Device, digest: string | null, options: Insta
 
 async function askFor(device: Device, asked: PlanRequests): Promise<PollResult> {
   const result = await poll(device, asked);
-  const wanted = (asked.requests ?? []).map(({ component }) => component).concat(asked.removals ?? []);
-  const open = result.plan === null ? null : readPlan(device, result.plan.digest).plan;
-  const planned = wanted.every((component) => open?.steps.some((step) => step.component === component));
+  const { requests = [], removals = [] } = asked;
+  const wanted = [...requests.map(({ component }) => component), ...removals];
+  const steps = new Map(
+    result.plan === null
+      ? []
+      : readPlan(device, result.plan.digest).plan.steps.map((step) => [step.component, step] as const),
+  );
+  // A request that cannot be planned leaves what was open before: that is no answer to it.
+  const planned =
+    requests.every(({ component, capability }) =>
+      steps.get(component)?.decisions.some((one) => one.capability === capability && one.change === 'requested'),
+    ) && removals.every((component) => steps.get(component)?.action === 'remove');
   if (planned) return result;
   const why = result.omitted.find(({ component }) => wanted.includes(component));
   throw clientError(

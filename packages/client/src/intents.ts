@@ -43,25 +43,23 @@ export async function perform<T>(
   let id: number | bigint | undefined;
   const end = performance.now() + patience;
   for (let tried = -Infinity; ; await pause(50)) {
-    if (id !== undefined) {
-      const row = database.prepare('SELECT answer FROM intent WHERE id = ? AND answered IS NOT NULL').get(id) as
-        { answer: string } | undefined;
-      if (row) {
-        database.prepare('DELETE FROM intent WHERE id = ?').run(id);
-        return readAnswer<T>(row.answer);
-      }
-    }
+    const answer = takeAnswer(device, id);
+    if (answer !== null) return readAnswer<T>(answer);
     if (performance.now() - tried < 500) continue;
     tried = performance.now();
     try {
-      return await withLock(device, async () => {
+      const act = async (): Promise<T> => {
+        // It may have been answered right before the lock became free.
+        const late = takeAnswer(device, id);
+        if (late !== null) return readAnswer<T>(late);
         // Nobody answers any more: what was asked for is done here instead.
         if (id !== undefined) database.prepare('DELETE FROM intent WHERE id = ?').run(id);
         return attending(device, handlers, async () => {
           await mend(device);
           return handler(payload);
         });
-      });
+      };
+      return await withLock(device, act, { waitMilliseconds: 0 });
     } catch (error) {
       if (codeOf(error) !== 'DEVICE_BUSY') throw error;
       if (tried > end) {
@@ -73,6 +71,16 @@ export async function perform<T>(
         .run(command, JSON.stringify(payload), timeText(device.clock())).lastInsertRowid;
     }
   }
+}
+
+/** The answer to an intent, once; null while there is none. */
+function takeAnswer({ database }: Device, id: number | bigint | undefined): string | null {
+  if (id === undefined) return null;
+  const row = database.prepare('SELECT answer FROM intent WHERE id = ? AND answered IS NOT NULL').get(id) as
+    { answer: string } | undefined;
+  if (row === undefined) return null;
+  database.prepare('DELETE FROM intent WHERE id = ?').run(id);
+  return row.answer;
 }
 
 /** Must not wait for an installation under way: a gate that shall be closed. */

@@ -14,7 +14,7 @@ export const terminalOf = (command: Command): Terminal => openTerminal({ json: w
 const wantsJson = (command: Command): boolean => command.optsWithGlobals<{ json?: boolean }>().json === true;
 
 /**
- * Parses and runs; resolves to the exit code, which it also sets on the process. Never throws.
+ * Parses and runs; resolves to the exit code, which it also sets on the process: of the error, else what the action set. Never throws.
  * Actions take what they need from the command and throw coded errors.
  */
 export async function runCommand(
@@ -31,6 +31,8 @@ export async function runCommand(
   let code = 0;
   try {
     await program.parseAsync([...argv], { from: 'user' });
+    // A command that answered with a bad outcome said so itself.
+    code = Number(process.exitCode ?? 0);
   } catch (error) {
     const failure = isCommanderError(error) ? usageOf(error, program, argv) : error;
     if (failure !== null) {
