@@ -1,0 +1,113 @@
+/** `countersign sign RELEASE`: by a certificate with a timestamp, or by a pinned key. */
+import { resolve } from 'node:path';
+import { isCancel, text } from '@clack/prompts';
+import type { Command } from 'commander';
+import { escapeText } from '@countersign/protocol';
+import { nodeError, terminalOf, type Terminal } from '@countersign/protocol/node';
+import { findArtifact, releaseText } from '../artifacts.ts';
+import { codeSigningError } from '../code-signing/code-signing-errors.ts';
+import { openCertificate, openPinnedKey } from '../code-signing/signer-sources.ts';
+import type { CertificateSigner, KeySigner } from '../code-signing/statement-signer.ts';
+import { keyError } from '../key-errors.ts';
+import { addPassphraseOption, canAsk, passphrasesOf } from '../passphrases.ts';
+import { readSigningRules } from '../signing-rules.ts';
+import { signRelease, type Signed } from '../signing.ts';
+
+interface SignCommandOptions {
+  readonly certificate?: string;
+  readonly privateKey?: string;
+  readonly timestampUrl?: string;
+  readonly key?: string;
+  readonly passphraseFile?: string[];
+}
+
+export function addSign(program: Command): void {
+  const command = program
+    .command('sign')
+    .description('code-sign a packed release; each signer adds one signature to it')
+    .argument('<release>', 'NAME@VERSION, or NAME@VERSION:PLATFORM')
+    .option('--certificate <file>', 'PEM file of the code-signing certificate, the leaf first')
+    .option('--private-key <key>', 'its private key: a PEM file, encrypted or not, or a key URI')
+    .option('--timestamp-url <url>', 'the RFC 3161 time-stamping service of the certificate authority')
+    .option(
+      '--key <uri>',
+      'sign with a key that the codesign authority pins: for tests, and until there is a certificate',
+    );
+  addPassphraseOption(command).action(sign);
+}
+
+async function sign(release: string, options: SignCommandOptions, command: Command): Promise<void> {
+  const workspace = resolve(command.optsWithGlobals<{ workspace?: string }>().workspace ?? '.');
+  const terminal = terminalOf(command);
+  const name = findArtifact(workspace, release);
+  const rules = readSigningRules(workspace);
+  const signer = await openSigner(workspace, options, command, terminal);
+  let progress: ReturnType<Terminal['progress']> | undefined;
+  let signed: Signed;
+  try {
+    signed = await signRelease({
+      workspace,
+      name,
+      signer,
+      rules,
+      onProgress: (done, total) =>
+        (progress ??= terminal.progress(`checking ${releaseText(name)}`, total)).update(done),
+    });
+  } finally {
+    progress?.end();
+  }
+  const { matching, signature, refused, ...rest } = signed;
+  const answer = {
+    ...name,
+    ...rest,
+    identity: signature?.identity ?? null,
+    times: signature?.times ?? [],
+    roles: matching?.filled ?? null,
+    missing: matching?.short ?? null,
+    refused,
+  };
+  terminal.answer(answer, () => {
+    terminal.print(`${signed.outcome} one signature of ${releaseText(name)}, which now has ${signed.lines}`);
+    terminal.print(`release ${signed.release}`);
+    for (const line of refused) terminal.warn(`does not count: ${escapeText(line)}`);
+    if (!matching)
+      return terminal.note('there is no codesign authority here yet, so nothing says whether it will count');
+    for (const [role, identities] of Object.entries(matching.filled))
+      terminal.print(`role ${role}: ${identities.length === 0 ? 'nobody' : identities.join(', ')}`);
+    for (const { role, have, need } of matching.short)
+      terminal.print(`role ${role} lacks ${need - have} of ${need} signatures`);
+    if (matching.short.length === 0) terminal.print(`complete; next: countersign release add ${releaseText(name)}`);
+  });
+}
+
+async function openSigner(
+  workspace: string,
+  options: SignCommandOptions,
+  command: Command,
+  terminal: Terminal,
+): Promise<CertificateSigner | KeySigner> {
+  const { key, certificate, privateKey, timestampUrl } = options;
+  const passphrases = passphrasesOf(command, options);
+  if (key !== undefined) {
+    if (certificate !== undefined || privateKey !== undefined || timestampUrl !== undefined)
+      throw nodeError(
+        'USAGE',
+        '--key signs by itself: it goes with neither --certificate, --private-key nor --timestamp-url',
+      );
+    return openPinnedKey(workspace, key, passphrases);
+  }
+  const source = {
+    certificate: certificate ?? (await askFor(terminal, '--certificate', 'PEM file of the code-signing certificate')),
+    privateKey: privateKey ?? (await askFor(terminal, '--private-key', 'Its private key: PEM file or key URI')),
+    timestampUrl: timestampUrl ?? (await askFor(terminal, '--timestamp-url', 'Address of the time-stamping service')),
+  };
+  return openCertificate(workspace, source, passphrases);
+}
+
+/** @throws SIGN_INPUT KEY_CANCELLED */
+async function askFor(terminal: Terminal, flag: string, question: string): Promise<string> {
+  if (!canAsk(terminal)) throw codeSigningError('SIGN_INPUT', `${flag} is not given`);
+  const answer = await text({ message: question });
+  if (isCancel(answer)) throw keyError('KEY_CANCELLED', 'the person ended the question');
+  return (answer ?? '').trim();
+}
