@@ -41,6 +41,10 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
   { files: 'packages/protocol/src/consent/*.ts', tests: ['packages/protocol/src/consent/*.test.ts'] },
   { files: 'packages/protocol/src/node/*.ts', tests: ['packages/protocol/src/node/*.test.ts'] },
   { files: 'packages/protocol/src/node/archive/*.ts', tests: ['packages/protocol/src/node/archive/*.test.ts'] },
+  {
+    files: 'packages/signer/src/**/*.ts',
+    tests: ['packages/signer/src/**/*.test.ts', 'test/code-signing.test.ts'],
+  },
   { files: 'packages/repo-server/src/**/*.ts', tests: ['packages/repo-server/src/**/*.test.ts'] },
   { files: 'packages/client/src/**/*.ts', tests: ['packages/client/src/**/*.test.ts', 'test/attacks/*.test.ts'] },
 ];

@@ -89,10 +89,9 @@ function namesIn(folder: string): string[] {
 
 /** The release that `NAME@VERSION[:PLATFORM]` names among the packed ones. @throws ARTIFACT_NAME ARTIFACT_MISSING */
 export function findArtifact(workspace: string, text: string): ReleaseName {
-  const [, component, version, platform] =
-    /^([a-z][a-z0-9-]{0,62})@([0-9A-Za-z.-]{1,64})(?::(win32-x64|linux-x64|any))?$/.exec(text) ?? [];
-  if (!component || !version)
-    throw artifactError('ARTIFACT_NAME', `"${escapeText(text, 200)}" does not name a release`);
+  const parts = /^([a-z][a-z0-9-]{0,62})@([0-9A-Za-z.-]{1,64})(?::(win32-x64|linux-x64|any))?$/.exec(text);
+  if (!parts) throw artifactError('ARTIFACT_NAME', `"${escapeText(text, 200)}" does not name a release`);
+  const [, component, version, platform] = parts;
   const found = listArtifacts(workspace).filter(
     (name) =>
       name.component === component &&
@@ -178,13 +177,13 @@ export async function verifyArtifact(
       for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
         digest.update(chunk);
         size += chunk.length;
-        if (size > length) break;
+        if (size > length) break; // whatever follows, the digest is another
         onProgress(before + size, total);
       }
     } catch (cause) {
       throw damaged(`cannot be read: ${codeOf(cause) ?? 'failed'}`, cause);
     }
-    if (size !== length || digest.digest('hex') !== expected) throw damaged('is not what was packed');
+    if (digest.digest('hex') !== expected) throw damaged('is not what was packed');
     before += length;
   }
   const texts = releasePaths(name.component, name.version, name.platform).texts;

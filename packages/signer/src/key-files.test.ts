@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { inspect } from 'node:util';
-import { Encrypter } from 'age-encryption';
+import { Encrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import type { PublicKey } from '@countersign/protocol';
 import {
   decryptKeyFile,
@@ -95,6 +95,14 @@ test('refuses a truncated or changed key file at any length', async () => {
   const changed = Buffer.from(whole);
   changed[changed.length - 5]! ^= 1;
   writeFileSync(file.privateFile, changed);
+  await assert.rejects(decryptKeyFile(file, key, passphrase), { code: 'KEY_FILE' });
+});
+
+test('refuses an age file for a recipient: no passphrase would ever open it', async () => {
+  const key = await make();
+  const encrypter = new Encrypter();
+  encrypter.addRecipient(await identityToRecipient(await generateIdentity()));
+  writeFileSync(file.privateFile, await encrypter.encrypt('x'));
   await assert.rejects(decryptKeyFile(file, key, passphrase), { code: 'KEY_FILE' });
 });
 

@@ -2,7 +2,7 @@
  * Passphrases for a command: from files, tried in order, then by asking where a terminal is. One that opened a key is tried first
  * on the next, since each try costs a second. Must never put a passphrase into a message, a log or an argument.
  */
-import { isCancel, password } from '@clack/prompts';
+import { isCancel, password, type PasswordOptions } from '@clack/prompts';
 import type { Command } from 'commander';
 import { escapeText } from '@countersign/protocol';
 import { readIfPresent, terminalOf, type Terminal } from '@countersign/protocol/node';
@@ -79,9 +79,12 @@ export function readPassphraseFile(file: string): string {
 export const canAsk = (terminal: Terminal): boolean =>
   process.stdin.isTTY === true && process.stdout.isTTY === true && !terminal.json;
 
-/** Asks for a secret without showing it. @throws KEY_CANCELLED */
-export async function askSecret(question: string): Promise<string> {
-  const answer = await password({ message: question });
+/** Asks for a secret without showing it; on the process's terminal unless told otherwise. @throws KEY_CANCELLED */
+export async function askSecret(
+  question: string,
+  terminal: Pick<PasswordOptions, 'input' | 'output'> = {},
+): Promise<string> {
+  const answer = await password({ message: question, ...terminal });
   if (isCancel(answer)) throw keyError('KEY_CANCELLED', 'the person ended the question');
   return answer ?? '';
 }

@@ -137,17 +137,12 @@ test('two signers make a release that a device accepts; each says what is still 
   const second = (await sign(...pinned, '--json')).json<Answer>();
   assert.deepEqual(second.roles, { vendor: ['vendor'], release: ['pinned'] });
   assert.deepEqual(second.missing, []);
-  const verdict = judgeRelease({
-    bundles: bundles()!,
-    authority: chain,
-    revocations: noRevocations,
-    expected: name,
-  });
+  const verdict = judgeRelease({ bundles: bundles()!, authority: chain, revocations: noRevocations, expected: name });
   assert.equal(verdict.release, readArtifact(workspace, name).release);
 });
 
 test('signs with an encrypted PEM file, and with a key of the workspace', async () => {
-  const unlock = ['--passphrase-file', at('passphrase.txt'), at('pem-passphrase.txt')];
+  const unlock = [...pinned.slice(2), at('pem-passphrase.txt')];
   assert.equal((await sign(...certificate(at('encrypted.key')), ...unlock)).code, 0);
   const rsa = await authority.certify(vendor, { rsaBits: 3072 });
   writeFileSync(at('rsa.pem'), rsa.pem);
@@ -274,9 +269,8 @@ test('keeps to 16 signatures', async () => {
 });
 
 test('two at once both stand', async () => {
-  const rules = null;
   const signers = [pinnedKey().signer, pinnedKey().signer, pinnedKey().signer];
-  await Promise.all(signers.map((signer) => signRelease({ workspace, name, signer, rules })));
+  await Promise.all(signers.map((signer) => signRelease({ workspace, name, signer, rules: null })));
   assert.equal(bundles()!.toString().trimEnd().split('\n').length, 3);
 });
 

@@ -1,0 +1,33 @@
+/** Asking for a passphrase: it is never shown, and a person may end the question. */
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { test } from 'node:test';
+import { askSecret, passphrasesOf } from './passphrases.ts';
+import { Command } from 'commander';
+
+async function ask(keys: string): Promise<{ answer: string; shown: string }> {
+  const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => {} });
+  const output = Object.assign(new PassThrough(), { isTTY: true, columns: 80, rows: 24 });
+  let shown = '';
+  output.on('data', (chunk: Buffer) => (shown += chunk.toString()));
+  const answer = askSecret('Passphrase of alice', { input, output });
+  input.write(keys);
+  return { answer: await answer, shown };
+}
+
+test('a typed passphrase is taken, and not shown', async () => {
+  const { answer, shown } = await ask('hunter2-hunter2\r');
+  assert.equal(answer, 'hunter2-hunter2');
+  assert.match(shown, /Passphrase of alice/);
+  assert.doesNotMatch(shown, /hunter2/);
+});
+
+test('a person may end the question', () => assert.rejects(ask('\u0003'), { code: 'KEY_CANCELLED' }));
+
+test('with --json nobody is asked', async () => {
+  const command = new Command().option('--json').parse(['--json'], { from: 'user' });
+  await assert.rejects(
+    passphrasesOf(command, {}).unlock('alice', () => Promise.resolve('open')),
+    { code: 'KEY_PASSPHRASE_NEEDED' },
+  );
+});
