@@ -3,7 +3,7 @@
  * the folder holds beyond that is refused, so that neither a misspelt folder nor a stray secret is overlooked; links are
  * never followed. Must never repair what it reads.
  */
-import { lstatSync, readdirSync } from 'node:fs';
+import { readdirSync, type Dirent } from 'node:fs';
 import { join } from 'node:path';
 import {
   checkManifest,
@@ -124,25 +124,25 @@ function readTerms(
 /** Names in the folder, sorted, with what they are; links and special files are refused. @throws PACK_FOLDER */
 function entriesOf(folder: string, below: string): Map<string, 'file' | 'folder'> {
   const place = join(folder, below);
-  const entries = new Map<string, 'file' | 'folder'>();
+  let found: Dirent[];
   try {
-    for (const name of readdirSync(place).sort()) {
-      const stats = lstatSync(join(place, name));
-      if (!stats.isFile() && !stats.isDirectory())
-        throw artifactError('PACK_FOLDER', `${join(place, escapeText(name, 200))} is a link or a special file`);
-      entries.set(name, stats.isFile() ? 'file' : 'folder');
-    }
+    found = readdirSync(place, { withFileTypes: true });
   } catch (cause) {
-    if (codeOf(cause) === 'PACK_FOLDER') throw cause;
     throw artifactError('PACK_FOLDER', `reading the component folder ${place}: ${codeOf(cause) ?? 'failed'}`, {
       cause,
     });
   }
-  return entries;
+  for (const entry of found)
+    if (!entry.isFile() && !entry.isDirectory())
+      throw artifactError('PACK_FOLDER', `${join(place, escapeText(entry.name, 200))} is a link or a special file`);
+  return new Map(
+    found.sort((a, b) => (a.name < b.name ? -1 : 1)).map((entry) => [entry.name, entry.isFile() ? 'file' : 'folder']),
+  );
 }
 
 function read(file: string, maximumBytes: number): Buffer {
   const bytes = readIfPresent(file, maximumBytes);
+  // equivalent: absent only where it goes between listing and reading
   if (!bytes) throw artifactError('PACK_FOLDER', `${file} is no longer there`);
   return bytes;
 }

@@ -108,6 +108,7 @@ test('takes the SBOM that came with the component, byte by byte, when it is Cycl
     'null',
     '{"bomFormat":"SPDX","specVersion":"1.6"}',
     '{"bomFormat":"CycloneDX","specVersion":"1.2"}',
+    '{"bomFormat":"CycloneDX","specVersion":1.6}',
   ]) {
     write('sbom.cdx.json', bad);
     await assert.rejects(pack(), { code: 'PACK_SBOM' }, bad);
@@ -167,15 +168,24 @@ test('several platforms of one version stand beside each other', async () => {
     assert.throws(() => findArtifact(workspace, text), { code: 'ARTIFACT_NAME' }, text);
 });
 
-const refusals: readonly [what: string, code: string, make: () => void][] = [
+const refusals: readonly [what: string, code: string, make: () => void, message?: RegExp][] = [
   ['no manifest', 'PACK_FOLDER', () => unlinkSync(join(folder, 'component.json'))],
   ['no base', 'PACK_FOLDER', () => rmSync(join(folder, 'base'), { recursive: true })],
   ['a manifest that is no JSON', 'FORMAT_JSON', () => write('component.json', '{')],
   ['an unknown field in the manifest', 'FORMAT_SCHEMA', () => write('component.json', '{"name":"x","sudo":true}')],
   ['a huge manifest', 'FILE_READ', () => write('component.json', Buffer.alloc(300_000, ' '))],
-  ['a file that no release carries', 'PACK_FOLDER', () => write('.env', 'SECRET=1')],
+  ['a file that no release carries', 'PACK_FOLDER', () => write('.env', 'SECRET=1'), /no release carries/],
   ['a folder that no release carries', 'PACK_FOLDER', () => write('capabilites/x/y', '')],
   ['a file where a folder belongs', 'PACK_FOLDER', () => write('capabilities/remote-control', 'x')],
+  [
+    'a file for the base',
+    'PACK_FOLDER',
+    () => {
+      rmSync(join(folder, 'base'), { recursive: true });
+      write('base', 'x');
+    },
+  ],
+  ['a folder for terms of a language', 'PACK_FOLDER', () => mkdirSync(join(folder, 'terms', '2025-01.fr.md'))],
   ['a capability that is not declared', 'PACK_FOLDER', () => write('capabilities/root-shell/x', 'x')],
   [
     'a hook whose program is not there',
@@ -221,7 +231,7 @@ const refusals: readonly [what: string, code: string, make: () => void][] = [
     },
   ],
 ];
-for (const [what, code, make] of refusals)
+for (const [what, code, make, message] of refusals)
   test(`refuses ${what}, and leaves nothing behind`, async () => {
     try {
       make();
@@ -229,7 +239,7 @@ for (const [what, code, make] of refusals)
       if (process.platform === 'win32') return; // no links or modes here
       throw error;
     }
-    await assert.rejects(pack(), { code });
+    await assert.rejects(pack(), { code, message: message ?? /./ });
     assert.deepEqual(left(), []);
   });
 

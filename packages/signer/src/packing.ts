@@ -7,7 +7,6 @@ import { mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path';
 import {
   checkStatement,
-  codeOf,
   predicateType,
   releasePaths,
   releaseTextsFormat,
@@ -178,18 +177,17 @@ function install(workspace: string, name: ReleaseName, scratch: string, statemen
   const file = statementFile(workspace, name);
   const folder = dirname(file);
   makeFolder(folder);
+  if (before === 'other') removeDurable(file);
   const made = readdirSync(scratch);
   try {
     if (before === 'other') {
-      removeDurable(file);
       const stale = readdirSync(folder).filter((old) => old.startsWith(`${name.platform}.`) && !made.includes(old));
       for (const old of stale) rmSync(join(folder, old));
     }
     for (const file of made) renameSync(join(scratch, file), join(folder, file));
-    syncFolder(folder);
   } catch (cause) {
-    if (codeOf(cause) === 'FILE_WRITE') throw cause;
     throw writeFailure(folder, 'moving the packed files into', cause);
   }
+  syncFolder(folder);
   if (before !== 'same') writeDurable(file, statement);
 }

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { askSecret, passphrasesOf } from './passphrases.ts';
 import { Command } from 'commander';
+import { askNewPassphrase, askSecret, passphrasesOf } from './passphrases.ts';
 
 async function ask(keys: string): Promise<{ answer: string; shown: string }> {
   const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => {} });
@@ -30,4 +30,12 @@ test('with --json nobody is asked', async () => {
     passphrasesOf(command, {}).unlock('alice', () => Promise.resolve('open')),
     { code: 'KEY_PASSPHRASE_NEEDED' },
   );
+});
+
+test('a new passphrase is asked twice, and must be the same', async () => {
+  const answers = ['one-passphrase', 'one-passphrase', 'one-passphrase', 'other-passphrase'];
+  const next = () => Promise.resolve(answers.shift()!);
+  assert.equal(await askNewPassphrase('alice', next), 'one-passphrase');
+  await assert.rejects(askNewPassphrase('alice', next), { code: 'KEY_PASSPHRASE_WRONG' });
+  await assert.rejects(askNewPassphrase('alice', null), { code: 'KEY_PASSPHRASE_NEEDED' });
 });

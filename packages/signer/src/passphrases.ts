@@ -89,6 +89,16 @@ export async function askSecret(
   return answer ?? '';
 }
 
+/** The passphrase of a new key, asked twice. @throws KEY_PASSPHRASE_NEEDED KEY_PASSPHRASE_WRONG KEY_CANCELLED */
+export async function askNewPassphrase(what: string, ask: AskSecret): Promise<string> {
+  if (ask === null)
+    throw keyError('KEY_PASSPHRASE_NEEDED', `a passphrase for ${what} is needed and nobody can be asked`);
+  const passphrase = await ask(`Passphrase for ${what}`);
+  if ((await ask('The same again')) !== passphrase)
+    throw keyError('KEY_PASSPHRASE_WRONG', 'the two passphrases differ', { hint: 'run it again; nothing was written' });
+  return passphrase;
+}
+
 /** What a command's `--key` and `--passphrase-file` gave. */
 export interface KeyOptions {
   readonly key?: string[];

@@ -76,7 +76,6 @@ function certificateKeyOf({ uri, key }: OpenKey): KeyObject {
 async function openPem(file: string, pem: Buffer, passphrases: PassphraseSource): Promise<Secret> {
   const text = pem.toString('latin1');
   try {
-    if (!text.includes('-----BEGIN ')) throw keyError('KEY_FILE', `${file} is no PEM file`);
     const secret = /ENCRYPTED/.test(text)
       ? await passphrases.unlock(file, (passphrase) => Promise.resolve(decryptPem(file, pem, passphrase)))
       : readSecret(file, pem);
@@ -90,7 +89,7 @@ function readSecret(file: string, pem: Buffer): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch {
-    throw keyError('KEY_FILE', `${file} holds no private key that can be used`);
+    throw keyError('KEY_FILE', `${file} holds no private key in PEM form that can be used`);
   }
 }
 
@@ -99,7 +98,7 @@ function decryptPem(file: string, pem: Buffer, passphrase: string): KeyObject | 
   try {
     return createPrivateKey({ key: pem, passphrase });
   } catch (error) {
-    if (codeOf(error) === 'ERR_OSSL_UNSUPPORTED')
+    if (codeOf(error)?.endsWith('UNSUPPORTED'))
       throw keyError('KEY_FILE', `${file} is encrypted in a way that cannot be read`, {
         hint: 'write it anew: openssl pkcs8 -topk8 -v2 aes256 -in KEY -out NEW',
       });

@@ -2,8 +2,7 @@
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { escapeText, keyIdOf } from '@countersign/protocol';
-import { terminalOf, type Terminal } from '@countersign/protocol/node';
-import { keyError } from '../key-errors.ts';
+import { terminalOf } from '@countersign/protocol/node';
 import {
   describeKey,
   generateKeyFiles,
@@ -14,7 +13,7 @@ import {
   type KeyType,
 } from '../key-files.ts';
 import { listKeys, locateKey, namedKeyFile, readPublicKey } from '../key-sources.ts';
-import { askSecret, canAsk, readPassphraseFile } from '../passphrases.ts';
+import { askNewPassphrase, askSecret, canAsk, readPassphraseFile } from '../passphrases.ts';
 
 interface GenerateOptions {
   readonly type: KeyType;
@@ -53,7 +52,7 @@ async function generate(names: string[], options: GenerateOptions, command: Comm
   const keys = names.map((name) => ({ file: namedKeyFile(workspace, name), type: options.type }));
   const passphrase =
     options.passphraseFile === undefined
-      ? await askNewPassphrase(terminal, names)
+      ? await askNewPassphrase(names.join(', '), canAsk(terminal) ? askSecret : null)
       : readPassphraseFile(options.passphraseFile);
   const insecure = options.insecureFastScryptForDemo === true;
   if (insecure) terminal.warn('these keys are protected for a demo only: never sign anything real with them');
@@ -68,15 +67,6 @@ async function generate(names: string[], options: GenerateOptions, command: Comm
     for (const { name, uri, keyid } of answer) terminal.print(`${name}: ${uri}, key id ${keyid}`);
     terminal.print('keep a copy of the .age files in another place; give the .pub.json files to who needs them');
   });
-}
-
-async function askNewPassphrase(terminal: Terminal, names: readonly string[]): Promise<string> {
-  if (!canAsk(terminal))
-    throw keyError('KEY_PASSPHRASE_NEEDED', 'a passphrase for the new keys is needed and nobody can be asked');
-  const passphrase = await askSecret(`Passphrase for ${names.join(', ')}`);
-  if ((await askSecret('The same again')) !== passphrase)
-    throw keyError('KEY_PASSPHRASE_WRONG', 'the two passphrases differ', { hint: 'run it again; nothing was written' });
-  return passphrase;
 }
 
 function list(_options: unknown, command: Command): void {
