@@ -5,8 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { sha256 } from '@countersign/protocol';
-import { httpSource, lookUp, refresh } from '@countersign/protocol/node';
-import { memoryStore } from '../packages/repo-server/src/memory-store.ts';
+import { httpSource, lookUp, memoryStore, refresh } from '@countersign/protocol/node';
 import { readRange } from '../packages/repo-server/src/routes/serving.ts';
 import { PublishedRepository } from './support/published-repository.ts';
 import {

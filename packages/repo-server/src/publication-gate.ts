@@ -3,9 +3,15 @@
  * verifiers, with the profile and with everything that the repository carries. What a device would refuse is never published.
  */
 import { codeOf, issuedTime, sha256, type TrustedState } from '@countersign/protocol';
-import { confirmTargets, lookUp, refresh, type MetadataSession, type MetadataSource } from '@countersign/protocol/node';
+import {
+  confirmTargets,
+  lookUp,
+  memoryStore,
+  refresh,
+  type MetadataSession,
+  type MetadataSource,
+} from '@countersign/protocol/node';
 import { serverError } from './errors.ts';
-import { memoryStore } from './memory-store.ts';
 import { checkContents, type RepositoryView, type ShippedChains } from './release-gate.ts';
 
 export interface GateInput {

@@ -1,11 +1,11 @@
 /** Signing a packed release with real certificates and timestamps, to the verdict of a device; and each way to be refused. */
 import assert from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { Encrypter } from 'age-encryption';
 import {
@@ -13,6 +13,8 @@ import {
   judgeRelease,
   keyMaterial,
   revocationsFormat,
+  serialize,
+  sha256,
   type CodesignAuthority,
   type Revocations,
 } from '@countersign/protocol';
@@ -23,11 +25,13 @@ import { commandOutput } from '../../../test/support/command-output.ts';
 import { noRevocations, pinnedKey, sampleAuthority } from '../../../test/support/signed-release.ts';
 import { bundleLine, chainLine, p256Key } from '../../../test/support/signing-keys.ts';
 import { bundlesFile, readArtifact } from './artifacts.ts';
+import { newTargets } from './change.ts';
 import { addSign } from './commands/sign.ts';
 import { generateKeyFiles, insecureScryptWorkFactor, publicKeyOf } from './key-files.ts';
 import { namedKeyFile, readPublicKey } from './key-sources.ts';
 import { packComponent } from './packing.ts';
 import { mergeBundle, signRelease } from './signing.ts';
+import { Workspace } from './workspace.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'countersign-signing-'));
 const packed = join(root, 'packed');
@@ -85,10 +89,13 @@ beforeEach(() => {
 });
 
 function trust(body: CodesignAuthority | null, revocations?: Revocations, into = packed): void {
-  const put = (path: string, bytes: string | Buffer): void => {
-    const file = join(into, 'trusted', 'targets', path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, bytes);
+  const workspace = new Workspace(into);
+  const put = (path: string, text: string | Buffer): void => {
+    const bytes = Buffer.from(text);
+    const role = path.split('/')[0]!;
+    const target = { length: bytes.length, hashes: { sha256: sha256(bytes) } };
+    const signed = { ...newTargets(role, new Date()), targets: { [path]: target } };
+    workspace.replaceTrusted(new Map([[role, serialize(signed, [])]]), new Map([[path, bytes]]));
   };
   if (body) put('authority/codesign.jsonl', chainLine(codesignPayloadType, body, [tuf]));
   else rmSync(join(into, 'trusted'), { recursive: true });
@@ -224,12 +231,6 @@ test('refuses keys and certificates that do not fit', async () => {
   writeFileSync(at('tls.pem'), tls.pem);
   writeFileSync(at('tls.key'), tls.key.export({ type: 'pkcs8', format: 'pem' }));
   await refuses('SIGN_CERTIFICATE', ...certificate(at('tls.key')), '--certificate', at('tls.pem'));
-});
-
-test('names the flag that is missing, and the flags that do not go together', async () => {
-  assert.match(await refuses('SIGN_INPUT'), /--certificate/);
-  assert.match(await refuses('SIGN_INPUT', ...certificate().slice(0, 4)), /--timestamp-url/);
-  await refuses('USAGE', ...pinned, ...certificate());
 });
 
 test('refuses to sign what is not as it was packed', async () => {

@@ -1,5 +1,5 @@
-/** A metadata store that forgets: the gate judges as a device that starts from what it is given. */
-import type { MetadataStore, TrustRecord } from '@countersign/protocol/node';
+/** A metadata store that forgets: for judging a repository as a device would that starts from what it is given. */
+import type { MetadataStore, TrustRecord } from './metadata-store.ts';
 
 export function memoryStore(): MetadataStore {
   const roles = new Map<string, Uint8Array>();

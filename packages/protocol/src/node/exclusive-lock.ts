@@ -1,0 +1,25 @@
+/**
+ * One process at a time: an exclusive SQLite transaction on a file of its own, which the system gives back when the process
+ * dies, whatever the reason. On POSIX the file must never be opened or closed by other means: that would drop the lock.
+ */
+import { DatabaseSync } from 'node:sqlite';
+
+export interface ExclusiveLock {
+  release(): void;
+}
+
+/** SQLite's primary result code for "somebody else has it". */
+const busy = 5;
+
+/** Takes the lock within `waitMilliseconds`; null where another process keeps it. @throws where the file cannot be used at all */
+export function takeLock(file: string, waitMilliseconds = 0): ExclusiveLock | null {
+  const database = new DatabaseSync(file, { timeout: waitMilliseconds });
+  try {
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    return { release: () => database.close() };
+  } catch (cause) {
+    database.close();
+    if ((cause as { errcode?: number }).errcode === busy) return null;
+    throw cause;
+  }
+}

@@ -1,0 +1,122 @@
+/** `countersign change show|sign|export|import|discard|rebase`. */
+import type { Command } from 'commander';
+import { terminalOf, writeDurable, type Terminal } from '@countersign/protocol/node';
+import { changeState, isEmpty, signChange, type ChangeState } from '../change-signing.ts';
+import { exportChange, importChange, openOrJoin } from '../change-transfer.ts';
+import { rebaseChange } from '../change-rebase.ts';
+import { describeChange } from '../change-words.ts';
+import { signerError } from '../errors.ts';
+import { openKeys } from '../key-sources.ts';
+import { addKeyOptions, passphrasesOf, type KeyOptions } from '../passphrases.ts';
+import type { Workspace } from '../workspace.ts';
+import { givenList, keyNames, withWorkspace, workspaceFolder } from './session.ts';
+
+export function addChangeCommands(program: Command): void {
+  const change = program.command('change').description('the pending change: what it does, who signs it');
+  change
+    .command('show')
+    .description('what the change does to devices, then who has signed')
+    .action((_: unknown, command: Command) =>
+      withWorkspace(command, (workspace, terminal) => {
+        const effects = describeChange(workspace);
+        const state = changeState(workspace);
+        terminal.answer({ effects, ...state }, () => {
+          if (isEmpty(workspace)) return terminal.print('nothing is pending');
+          for (const line of effects) terminal.print(line);
+          terminal.print();
+          printState(workspace, terminal, state);
+        });
+      }),
+    );
+  addKeyOptions(change.command('sign').description('sign whatever these keys may sign')).action(
+    (options: KeyOptions, command: Command) =>
+      withWorkspace(command, async (workspace, terminal) => {
+        const uris = await givenList(terminal, options.key, '--key', 'Keys that sign');
+        const keys = await openKeys(workspace.directory, uris, passphrasesOf(command, options));
+        const signed = await signChange(workspace, keys, new Date());
+        const { complete } = changeState(workspace);
+        terminal.answer({ signed, complete }, () => {
+          const nameOf = keyNames(workspace);
+          for (const { item, keyid } of signed) terminal.print(`signed ${item} with ${nameOf(keyid)}`);
+          terminal.note(
+            complete ? 'next: countersign publish --to URL' : 'still lacks signatures: countersign change show',
+          );
+        });
+      }),
+  );
+  change
+    .command('export <file>')
+    .description('write the change into a file, for others to review and sign')
+    .action((file: string, _: unknown, command: Command) =>
+      withWorkspace(command, (workspace, terminal) => {
+        if (isEmpty(workspace)) throw signerError('CHANGE_EMPTY', `nothing is pending in ${workspace.directory}`);
+        const bytes = exportChange(workspace);
+        writeDurable(file, bytes);
+        terminal.answer({ file, bytes: bytes.length }, () => terminal.print(`${file} written`));
+      }),
+    );
+  change
+    .command('import <file>')
+    .description('take over a change, or the signatures that others made')
+    .action(async (file: string, _: unknown, command: Command) => {
+      const terminal = terminalOf(command);
+      await openOrJoin(workspaceFolder(command), file, (workspace) => {
+        const imported = importChange(workspace, file);
+        terminal.answer(imported, () =>
+          terminal.print(
+            `${imported.signatures} signatures taken over, ${imported.roles.length} parts: ${imported.roles.join(', ')}`,
+          ),
+        );
+      });
+    });
+  change
+    .command('discard')
+    .description('drop the pending change')
+    .action((_: unknown, command: Command) =>
+      withWorkspace(command, (workspace, terminal) => {
+        const dropped = workspace.pendingRoles();
+        workspace.discardChange();
+        terminal.answer({ dropped }, () => terminal.print('the change is dropped; what is published stays'));
+      }),
+    );
+  change
+    .command('rebase <place>')
+    .description('take what is published now (URL or folder) and make the change again on top of it')
+    .action((place: string, _: unknown, command: Command) =>
+      withWorkspace(command, async (workspace, terminal) => {
+        const rebased = await rebaseChange(workspace, place, new Date());
+        terminal.answer(rebased, () =>
+          terminal.print(
+            rebased.roles.length === 0
+              ? 'up to date with what is published; nothing is left of the change'
+              : `made again: ${rebased.roles.join(', ')}; sign it anew`,
+          ),
+        );
+      }),
+    );
+}
+
+/** A row for each thing to sign. */
+export function printState(workspace: Workspace, terminal: Terminal, { roles, lines }: ChangeState): void {
+  const nameOf = keyNames(workspace);
+  const names = (ids: readonly string[]): string => ids.map(nameOf).join(', ');
+  const rows = [
+    ...lines.map(({ authority, version, signed, missing, complete }) => [
+      `${authority} authority`,
+      String(version),
+      complete ? 'enough' : 'NOT ENOUGH',
+      names(signed),
+      names(missing),
+    ]),
+    ...roles.flatMap(({ role, version, demands }) =>
+      demands.map(({ by, threshold, signed, missing }) => [
+        demands.length > 1 ? `${role} (by ${by})` : role,
+        String(version),
+        `${Math.min(signed.length, threshold)} of ${threshold}`,
+        names(signed),
+        names(missing),
+      ]),
+    ),
+  ];
+  terminal.table(['role', 'version', 'signed', 'by', 'could still sign'], rows);
+}

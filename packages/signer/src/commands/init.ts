@@ -1,0 +1,83 @@
+/** `countersign init`: the workspace and the first change of a repository. */
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { terminalOf } from '@countersign/protocol/node';
+import { bootstrap, readOnlineKeys, type Bootstrap } from '../bootstrap.ts';
+import { signChange } from '../change-signing.ts';
+import { readDraft } from '../drafts.ts';
+import { openKeys } from '../key-sources.ts';
+import { addKeyOptions, passphrasesOf, type KeyOptions } from '../passphrases.ts';
+import { roleKeys, type RoleKeys } from '../role-keys.ts';
+import { createWorkspace, withWorkspaceLock, writeSettings } from '../workspace.ts';
+import { given, givenList, workspaceFolder } from './session.ts';
+
+const fixedRoles = ['root', 'targets', 'authority', 'revocations', 'channels'] as const;
+const usualThresholds = { root: '2', targets: '2', authority: '2', revocations: '1', channels: '2' } as const;
+
+interface InitOptions extends KeyOptions {
+  readonly onlineKeys?: string;
+  readonly codesign?: string;
+  readonly devices?: string;
+  readonly channel: string;
+  readonly [option: string]: unknown;
+}
+
+export function addInit(program: Command): void {
+  const init = program
+    .command('init')
+    .description('make a workspace and the first change of a repository')
+    .option('--online-keys <file>', 'what countersign-server init wrote')
+    .option('--codesign <file>', 'draft of the code-signing authority')
+    .option('--devices <file>', 'draft of the devices policy')
+    .option('--channel <name>', 'the first channel', 'stable');
+  for (const role of fixedRoles)
+    init
+      .option(`--${role} <key...>`, `keys of the role ${role}`)
+      .option(`--${role}-threshold <number>`, `how many of them must sign (usual: ${usualThresholds[role]})`);
+  addKeyOptions(init).action(run);
+}
+
+async function run(options: InitOptions, command: Command): Promise<void> {
+  const terminal = terminalOf(command);
+  const folder = workspaceFolder(command);
+  const workspace = createWorkspace(folder);
+  await withWorkspaceLock(workspace, async () => {
+    const roles = {} as Record<(typeof fixedRoles)[number], RoleKeys>;
+    for (const role of fixedRoles) {
+      const names = await givenList(
+        terminal,
+        options[role] as string[] | undefined,
+        `--${role}`,
+        `Keys of the role ${role}`,
+      );
+      const asked = options[`${role}Threshold`] as string | undefined;
+      const usual = String(Math.min(Number(usualThresholds[role]), names.length));
+      roles[role] = roleKeys(folder, role, names, Number(asked ?? usual));
+    }
+    const online = await given(terminal, options.onlineKeys, '--online-keys', 'File with the online keys');
+    const codesign = await given(terminal, options.codesign, '--codesign', 'Draft of the code-signing authority');
+    const devices = await given(terminal, options.devices, '--devices', 'Draft of the devices policy');
+    const first: Bootstrap = {
+      roles,
+      online: readOnlineKeys(online),
+      codesign: readDraft(workspace, 'codesign', codesign),
+      devices: readDraft(workspace, 'devices', devices),
+      channel: options.channel,
+    };
+    const now = new Date();
+    workspace.discardChange();
+    bootstrap(workspace, first, now);
+    writeSettings(workspace);
+    const signed = options.key
+      ? await signChange(workspace, await openKeys(folder, options.key, passphrasesOf(command, options)), now)
+      : [];
+    terminal.answer({ workspace: workspace.directory, signed }, () => {
+      terminal.print(`workspace made in ${workspace.directory}`);
+      if (signed.length === 0) terminal.print('next: countersign change sign --key KEY...');
+      else
+        terminal.print(
+          `${signed.length} signatures made; what ships with a device: ${join(workspace.directory, 'package')}`,
+        );
+    });
+  });
+}

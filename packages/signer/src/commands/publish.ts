@@ -1,0 +1,59 @@
+/** `countersign publish` and `verify`. */
+import type { Command } from 'commander';
+import { join, resolve } from 'node:path';
+import { terminalOf } from '@countersign/protocol/node';
+import { signerError } from '../errors.ts';
+import { acceptPublished, publish, readApiKey } from '../publishing.ts';
+import { readPackage } from '../shipped-package.ts';
+import { verifyRepository } from '../verification.ts';
+import { given, withWorkspace, workspaceFolder } from './session.ts';
+
+export function addPublishCommands(program: Command): void {
+  program
+    .command('publish')
+    .description('hand the signed change to a repository server')
+    .option('--to <url>', 'the server')
+    .option('--api-key-file <file>', "file whose first line is the publisher's API key")
+    .action((options: { to?: string; apiKeyFile?: string }, command: Command) =>
+      withWorkspace(command, async (workspace, terminal) => {
+        const server = await given(terminal, options.to, '--to', 'Address of the server');
+        const file = await given(terminal, options.apiKeyFile, '--api-key-file', 'File with the API key');
+        const bar = terminal.progress('uploading', 1);
+        const published = await publish(workspace, server, readApiKey(file), (done, total) =>
+          bar.update(total === 0 ? 1 : done / total),
+        ).finally(() => bar.end());
+        acceptPublished(workspace);
+        terminal.answer({ published: server, ...published }, () => {
+          terminal.print(`published: snapshot ${published.snapshot}, timestamp ${published.timestamp}`);
+          if (published.scanned === false) terminal.note('no malware scanner is configured at the server');
+        });
+      }),
+    );
+  program
+    .command('verify <place>')
+    .description('judge a repository (URL or folder) as a device would')
+    .option('--package <folder>', 'what ships with a device (usual: the one of the workspace)')
+    .action(async (place: string, options: { package?: string }, command: Command) => {
+      const terminal = terminalOf(command);
+      const folder = resolve(options.package ?? join(workspaceFolder(command), 'package'));
+      const shipped = readPackage((name) => join(folder, name));
+      if (!shipped)
+        throw signerError('WORKSPACE_MISSING', `${folder} is no shipped package`, {
+          hint: 'name the folder with root.json, codesign.jsonl and devices.jsonl: --package FOLDER',
+        });
+      const verified = await verifyRepository(place, shipped, new Date());
+      const bad = verified.offers.filter(({ verdict }) => verdict !== 'good');
+      if (bad.length > 0) process.exitCode = 1;
+      terminal.answer(verified, () => {
+        terminal.print(
+          `both verifiers agree: root ${verified.root}, snapshot ${verified.snapshot}, timestamp ${verified.timestamp}`,
+        );
+        terminal.table(
+          ['channel', 'component', 'version', 'platform', 'a device says'],
+          verified.offers.map((one) => [one.channel, one.component, one.version, one.platform, one.verdict]),
+        );
+        for (const { component, version, verdict, reason } of bad)
+          terminal.print(`${component} ${version} would be refused: ${reason} (${verdict})`);
+      });
+    });
+}

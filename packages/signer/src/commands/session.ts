@@ -1,0 +1,59 @@
+/** What the commands share: the workspace of `--workspace`, questions for what was not given, names for key ids. */
+import { isCancel, text } from '@clack/prompts';
+import type { Command } from 'commander';
+import { escapeText, keyIdOf } from '@countersign/protocol';
+import { terminalOf, type Terminal } from '@countersign/protocol/node';
+import { signerError } from '../errors.ts';
+import { readPublicKeyFile } from '../key-files.ts';
+import { listKeys } from '../key-sources.ts';
+import { canAsk } from '../passphrases.ts';
+import { openWorkspace, withWorkspaceLock, type Workspace } from '../workspace.ts';
+
+export const workspaceFolder = (command: Command): string => command.optsWithGlobals<{ workspace: string }>().workspace;
+
+/** Opens the workspace and keeps other commands out of it meanwhile. */
+export async function withWorkspace<T>(
+  command: Command,
+  work: (workspace: Workspace, terminal: Terminal) => Promise<T> | T,
+): Promise<T> {
+  const workspace = openWorkspace(workspaceFolder(command));
+  return withWorkspaceLock(workspace, () => work(workspace, terminalOf(command)));
+}
+
+/** What was given, or what a person answers. @throws OPTION_NEEDED */
+export async function given(
+  terminal: Terminal,
+  value: string | undefined,
+  flag: string,
+  question: string,
+): Promise<string> {
+  if (value !== undefined) return value;
+  if (!canAsk(terminal)) throw signerError('OPTION_NEEDED', `${flag} is not given and nobody can be asked`);
+  const answer = await text({ message: question, validate: (words) => (words ? undefined : 'an answer is needed') });
+  if (isCancel(answer)) throw signerError('OPTION_NEEDED', `${flag} was not answered`);
+  return answer;
+}
+
+/** Several names, typed with blanks between them. */
+export async function givenList(
+  terminal: Terminal,
+  value: readonly string[] | undefined,
+  flag: string,
+  question: string,
+): Promise<string[]> {
+  if (value !== undefined && value.length > 0) return [...value];
+  return (await given(terminal, undefined, flag, question)).split(/\s+/).filter(Boolean);
+}
+
+/** The names of the keys whose public halves lie here, by key id. */
+export function keyNames(workspace: Workspace): (keyid: string) => string {
+  const names = new Map<string, string>();
+  for (const { name, file } of listKeys(workspace.directory)) {
+    try {
+      names.set(keyIdOf(readPublicKeyFile(file.publicFile)), name);
+    } catch {
+      // A damaged key file is doctor's matter; here it only has no name.
+    }
+  }
+  return (keyid) => names.get(keyid) ?? escapeText(keyid.slice(0, 16));
+}

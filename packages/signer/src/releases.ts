@@ -1,0 +1,158 @@
+/** Packed and signed releases in the pending change: their component's role, and what a channel says of them. */
+import {
+  channelFormat,
+  channelPath,
+  checkChannel,
+  releasePaths,
+  sha256,
+  timeText,
+  weighSignatures,
+  type Channel,
+  type Offer,
+  type Target,
+} from '@countersign/protocol';
+import { findArtifact, readArtifact, releaseText, verifyArtifact, type Artifact } from './artifacts.ts';
+import { editDocument, editTargets } from './change.ts';
+import { signerError } from './errors.ts';
+import { readSigningRules } from './signing-rules.ts';
+import type { Workspace } from './workspace.ts';
+
+export const roleOf = (component: string): string => `component-${component}`;
+
+/**
+ * Puts a release into its component's role: exactly what was code-signed, and the signatures.
+ * @throws ARTIFACT_* RELEASE_NOT_SIGNED RELEASE_PUBLISHED ROLE_UNKNOWN
+ */
+export async function addRelease(
+  workspace: Workspace,
+  text: string,
+  now: Date,
+  onProgress?: (done: number, total: number) => void,
+): Promise<Artifact> {
+  const artifact = readArtifact(workspace.directory, findArtifact(workspace.directory, text));
+  const { component, version, platform } = artifact.name;
+  const role = roleOf(component);
+  if (!workspace.delegatedRoles().includes(role))
+    throw signerError('ROLE_UNKNOWN', `${component} has no role yet`, {
+      hint: `give it one: countersign role delegate ${role} --role-key NAME...`,
+    });
+  checkSigned(workspace, artifact);
+  await verifyArtifact(artifact, onProgress);
+  const paths = releasePaths(component, version, platform);
+  const entries = new Map<string, Target>(
+    artifact.files.map(({ path, length, sha256: digest }) => [path, { length, hashes: { sha256: digest } }]),
+  );
+  const bundles = artifact.bundles!;
+  const listed = workspace.trustedRole(role) ? workspace.targets(role).signed.targets : {};
+  for (const [path, target] of entries)
+    if (Object.hasOwn(listed, path) && listed[path]!.hashes.sha256 !== target.hashes.sha256)
+      throw signerError('RELEASE_PUBLISHED', `${path} is published with other content`);
+  entries.set(paths.bundles, workspace.keepDocument(paths.bundles, bundles));
+  editTargets(workspace, role, entries, now);
+  return artifact;
+}
+
+function checkSigned(workspace: Workspace, { name, bundles }: Artifact): void {
+  const rules = readSigningRules(workspace.directory);
+  const wrong = (what: string): Error => signerError('RELEASE_NOT_SIGNED', `${releaseText(name)} ${what}`);
+  if (!bundles) throw wrong('has no code signature');
+  if (!rules) throw wrong('cannot be judged: there is no code-signing authority');
+  const { short, refused } = weighSignatures({ bundles, component: name.component, ...rules });
+  if (short.length > 0)
+    throw wrong(
+      `lacks signatures: ${short.map(({ role }) => role).join(', ')}${refused.length > 0 ? `; ${refused.length} do not count` : ''}`,
+    );
+}
+
+/** The channel as it will be after publishing; null where there is none. */
+export function nextChannel(workspace: Workspace, name: string): Channel | null {
+  const bytes = workspace.readDocument('channels', channelPath(name));
+  return bytes && channelFormat.parse(bytes, channelPath(name));
+}
+
+/** Writes a channel, offers and blocks in a fixed order. @throws CHANNEL_RULES FORMAT_* */
+export function writeChannel(workspace: Workspace, channel: Channel, now: Date): void {
+  const order = (a: { component: string; version: string }, b: { component: string; version: string }): number =>
+    `${a.component} ${a.version}` < `${b.component} ${b.version}` ? -1 : 1;
+  const whole = { ...channel, offers: [...channel.offers].sort(order), blocked: [...channel.blocked].sort(order) };
+  checkChannel(whole, channel.channel);
+  editDocument(workspace, 'channels', channelPath(channel.channel), channelFormat.serialize(whole), now);
+}
+
+export interface OfferOptions {
+  readonly channel: string;
+  readonly urgency: Offer['urgency'];
+  readonly models?: readonly string[] | undefined;
+  readonly stages: Offer['rollout']['stages'];
+  readonly start?: string | undefined;
+  readonly downgrade?: boolean | undefined;
+  readonly existing: 'refuse' | 'replace';
+}
+
+/** @throws RELEASE_NOT_ADDED OFFER_EXISTS ARTIFACT_* */
+export function offerRelease(workspace: Workspace, text: string, options: OfferOptions, now: Date): Offer {
+  const { name, statement, release } = readArtifact(workspace.directory, findArtifact(workspace.directory, text));
+  const { component, version, platform } = name;
+  checkAdded(workspace, name, release);
+  const channel = nextChannel(workspace, options.channel) ?? emptyChannel(options.channel);
+  const isSame = (offer: Offer): boolean =>
+    offer.component === component && offer.version === version && offer.platform === platform;
+  if (options.existing === 'refuse' && channel.offers.some(isSame))
+    throw signerError('OFFER_EXISTS', `${options.channel} offers ${releaseText(name)} already`);
+  const offer: Offer = {
+    component,
+    version,
+    platform: platform as Offer['platform'],
+    models: [...(options.models ?? statement.predicate.manifest.models)],
+    release,
+    urgency: options.urgency,
+    ...(options.downgrade ? { downgrade: true as const } : {}),
+    rollout: { start: options.start ?? timeText(now), stages: options.stages },
+  };
+  writeChannel(workspace, { ...channel, offers: [...channel.offers.filter((one) => !isSame(one)), offer] }, now);
+  return offer;
+}
+
+const emptyChannel = (name: string): Channel => ({
+  _type: 'https://countersign.dev/channel/v1',
+  channel: name,
+  offers: [],
+  blocked: [],
+});
+
+function checkAdded(workspace: Workspace, name: Artifact['name'], release: string): void {
+  const { component, version, platform } = name;
+  const paths = releasePaths(component, version, platform);
+  const bytes = workspace.delegatedRoles().includes(roleOf(component))
+    ? workspace.readDocument(roleOf(component), paths.bundles)
+    : null;
+  const statement = bytes && readStatementDigest(bytes);
+  if (statement !== release)
+    throw signerError('RELEASE_NOT_ADDED', `${releaseText(name)} is not in ${roleOf(component)} as it is packed here`);
+}
+
+/** sha256 of what the bundles sign; they all sign the same. */
+function readStatementDigest(bundles: Buffer): string {
+  const line = bundles.subarray(0, bundles.indexOf(0x0a)).toString('utf8');
+  const { dsseEnvelope } = JSON.parse(line) as { dsseEnvelope: { payload: string } };
+  return sha256(Buffer.from(dsseEnvelope.payload, 'base64'));
+}
+
+/** Changes an offer of the channel. @throws OFFER_MISSING */
+export function changeOffer(
+  workspace: Workspace,
+  channelName: string,
+  text: string,
+  change: (offer: Offer) => Offer | null,
+  now: Date,
+): void {
+  const [, component, version, platform] = /^([^@]+)@([^:]+)(?::(.+))?$/.exec(text) ?? [];
+  const channel = nextChannel(workspace, channelName);
+  const isMeant = (offer: Offer): boolean =>
+    offer.component === component &&
+    offer.version === version &&
+    (platform === undefined || offer.platform === platform);
+  if (!channel?.offers.some(isMeant)) throw signerError('OFFER_MISSING', `${channelName} does not offer ${text}`);
+  const offers = channel.offers.flatMap((offer) => (isMeant(offer) ? (change(offer) ?? []) : [offer]));
+  writeChannel(workspace, { ...channel, offers }, now);
+}
