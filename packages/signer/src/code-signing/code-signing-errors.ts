@@ -14,10 +14,6 @@ export const codeSigningErrorTable = {
     meaning: 'The time-stamping authority did not answer, refused, or answered something else than was asked.',
     hint: 'check --timestamp-url and the network, then sign again; nothing was written',
   },
-  SIGN_INPUT: {
-    meaning: 'It is not said what signs, and there is no terminal to ask on.',
-    hint: 'give --certificate PEM --private-key FILE --timestamp-url URL, or --key URI',
-  },
   SIGN_NOT_BELIEVED: {
     meaning: 'The new signature would not count by the codesign authority of this workspace; nothing was written.',
     hint: 'sign with an identity that the authority names, or change the authority first with countersign authority codesign',

@@ -1,17 +1,15 @@
 /** `countersign sign RELEASE`: by a certificate with a timestamp, or by a pinned key. */
 import { resolve } from 'node:path';
-import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
 import { escapeText } from '@countersign/protocol';
 import { nodeError, terminalOf, type Terminal } from '@countersign/protocol/node';
 import { findArtifact, releaseText } from '../artifacts.ts';
-import { codeSigningError } from '../code-signing/code-signing-errors.ts';
 import { openCertificate, openPinnedKey } from '../code-signing/signer-sources.ts';
 import type { CertificateSigner, KeySigner } from '../code-signing/statement-signer.ts';
-import { keyError } from '../key-errors.ts';
-import { addPassphraseOption, canAsk, passphrasesOf } from '../passphrases.ts';
+import { addPassphraseOption, passphrasesOf } from '../passphrases.ts';
 import { readSigningRules } from '../signing-rules.ts';
 import { signRelease, type Signed } from '../signing.ts';
+import { given } from './session.ts';
 
 interface SignCommandOptions {
   readonly certificate?: string;
@@ -39,6 +37,9 @@ export function addSign(program: Command): void {
 async function sign(release: string, options: SignCommandOptions, command: Command): Promise<void> {
   const workspace = resolve(command.optsWithGlobals<{ workspace?: string }>().workspace ?? '.');
   const terminal = terminalOf(command);
+  for (const flag of ['certificate', 'privateKey', 'timestampUrl'] as const)
+    if (options.key !== undefined && options[flag] !== undefined)
+      throw nodeError('USAGE', '--key signs by itself: without --certificate, --private-key and --timestamp-url');
   const name = findArtifact(workspace, release);
   const rules = readSigningRules(workspace);
   const signer = await openSigner(workspace, options, command, terminal);
@@ -88,26 +89,11 @@ async function openSigner(
 ): Promise<CertificateSigner | KeySigner> {
   const { key, certificate, privateKey, timestampUrl } = options;
   const passphrases = passphrasesOf(command, options);
-  if (key !== undefined) {
-    if (certificate !== undefined || privateKey !== undefined || timestampUrl !== undefined)
-      throw nodeError(
-        'USAGE',
-        '--key signs by itself: it goes with neither --certificate, --private-key nor --timestamp-url',
-      );
-    return openPinnedKey(workspace, key, passphrases);
-  }
+  if (key !== undefined) return openPinnedKey(workspace, key, passphrases);
   const source = {
-    certificate: certificate ?? (await askFor(terminal, '--certificate', 'PEM file of the code-signing certificate')),
-    privateKey: privateKey ?? (await askFor(terminal, '--private-key', 'Its private key: PEM file or key URI')),
-    timestampUrl: timestampUrl ?? (await askFor(terminal, '--timestamp-url', 'Address of the time-stamping service')),
+    certificate: await given(terminal, certificate, '--certificate', 'PEM file of the code-signing certificate'),
+    privateKey: await given(terminal, privateKey, '--private-key', 'Its private key: PEM file or key URI'),
+    timestampUrl: await given(terminal, timestampUrl, '--timestamp-url', 'Address of the time-stamping service'),
   };
   return openCertificate(workspace, source, passphrases);
-}
-
-/** @throws SIGN_INPUT KEY_CANCELLED */
-async function askFor(terminal: Terminal, flag: string, question: string): Promise<string> {
-  if (!canAsk(terminal)) throw codeSigningError('SIGN_INPUT', `${flag} is not given`);
-  const answer = await text({ message: question });
-  if (isCancel(answer)) throw keyError('KEY_CANCELLED', 'the person ended the question');
-  return (answer ?? '').trim();
 }
