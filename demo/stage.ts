@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import pc from 'picocolors';
 
 const root = resolve(import.meta.dirname, '..');
@@ -19,6 +19,15 @@ export interface Ran {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+export interface RunOptions {
+  /** The exit code that is right here. */
+  readonly expect?: number;
+  /** Not shown: the demo's own question, not a person's. */
+  readonly quiet?: boolean;
+  /** Whether `--json` is added, which is what machines read. */
+  readonly json?: boolean;
 }
 
 export class StageError extends Error {}
@@ -37,6 +46,12 @@ export class Stage {
     mkdirSync(join(directory, 'logs'), { recursive: true });
   }
 
+  /** A path inside the demo's folder, as a person at the project's root would type it. */
+  path(...names: string[]): string {
+    const inside = relative(root, join(this.directory, ...names));
+    return inside.startsWith('..') ? join(this.directory, ...names) : inside;
+  }
+
   say(text = ''): void {
     console.log(text);
   }
@@ -46,17 +61,18 @@ export class Stage {
   }
 
   show(program: string, args: readonly string[]): void {
-    console.log(pc.dim(`  $ ${[program, ...args].map(quote).join(' ')}`));
+    const typed = Object.hasOwn(programs, program) ? ['npx', program, ...args] : [program, ...args];
+    console.log(pc.dim(`  $ ${typed.map(quote).join(' ')}`));
   }
 
   /** Runs a command to its end, with `--json`; shows it first. @throws StageError when it exits otherwise than expected */
   async run(
     program: Program,
     args: readonly string[],
-    { expect = 0, quiet = false }: { expect?: number; quiet?: boolean } = {},
+    { expect = 0, quiet = false, json = true }: RunOptions = {},
   ): Promise<Ran> {
     if (!quiet) this.show(program, args);
-    const child = this.#spawn([join(root, programs[program]), ...args, '--json'], 'pipe');
+    const child = this.#spawn([join(root, programs[program]), ...args, ...(json ? ['--json'] : [])], 'pipe');
     let stdout = '';
     let stderr = '';
     child.stdout!.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -73,7 +89,7 @@ export class Stage {
   async ask<T = Record<string, unknown>>(
     program: Program,
     args: readonly string[],
-    options: { expect?: number; quiet?: boolean } = {},
+    options: RunOptions = {},
   ): Promise<T> {
     const { stdout } = await this.run(program, args, options);
     return JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as T;
@@ -134,6 +150,13 @@ export class Stage {
     return this.start(name, [join(root, programs[program]), ...args], ready);
   }
 
+  /** Resolves when a person ends the demo. */
+  untilInterrupted(): Promise<void> {
+    return new Promise((done) => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
+    });
+  }
+
   /** Ends what is still running, politely, then not. */
   async end(): Promise<void> {
     await Promise.all(
@@ -148,7 +171,7 @@ export class Stage {
 
   #spawn(args: readonly string[], stdio: 'pipe' | 'inherit'): ChildProcess {
     const child = spawn(process.execPath, [...args], {
-      cwd: dirname(this.directory),
+      cwd: root,
       stdio: stdio === 'pipe' ? ['ignore', 'pipe', 'pipe'] : 'inherit',
     });
     this.#running.add(child);

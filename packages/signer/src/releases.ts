@@ -89,16 +89,27 @@ export interface OfferOptions {
   readonly existing: 'refuse' | 'replace';
 }
 
-/** @throws RELEASE_NOT_ADDED OFFER_EXISTS ARTIFACT_* */
-export function offerRelease(workspace: Workspace, text: string, options: OfferOptions, now: Date): Offer {
+/** Offers all of them, or none. @throws RELEASE_NOT_ADDED OFFER_EXISTS ARTIFACT_* */
+export function offerReleases(
+  workspace: Workspace,
+  texts: readonly string[],
+  options: OfferOptions,
+  now: Date,
+): Offer[] {
+  const channel = nextChannel(workspace, options.channel) ?? emptyChannel(options.channel);
+  const added = texts.map((text) => makeOffer(workspace, text, channel, options, now));
+  const others = channel.offers.filter((one) => !added.some((offer) => isSameVersion(one, offer)));
+  writeChannel(workspace, { ...channel, offers: [...others, ...added] }, now);
+  return added;
+}
+
+const isSameVersion = (a: Offer, b: Offer): boolean =>
+  a.component === b.component && a.version === b.version && a.platform === b.platform;
+
+function makeOffer(workspace: Workspace, text: string, channel: Channel, options: OfferOptions, now: Date): Offer {
   const { name, statement, release } = readArtifact(workspace.directory, findArtifact(workspace.directory, text));
   const { component, version, platform } = name;
   checkAdded(workspace, name, release);
-  const channel = nextChannel(workspace, options.channel) ?? emptyChannel(options.channel);
-  const isSame = (offer: Offer): boolean =>
-    offer.component === component && offer.version === version && offer.platform === platform;
-  if (options.existing === 'refuse' && channel.offers.some(isSame))
-    throw signerError('OFFER_EXISTS', `${options.channel} offers ${releaseText(name)} already`);
   const offer: Offer = {
     component,
     version,
@@ -109,7 +120,8 @@ export function offerRelease(workspace: Workspace, text: string, options: OfferO
     ...(options.downgrade ? { downgrade: true as const } : {}),
     rollout: { start: options.start ?? timeText(now), stages: options.stages },
   };
-  writeChannel(workspace, { ...channel, offers: [...channel.offers.filter((one) => !isSame(one)), offer] }, now);
+  if (options.existing === 'refuse' && channel.offers.some((one) => isSameVersion(one, offer)))
+    throw signerError('OFFER_EXISTS', `${options.channel} offers ${releaseText(name)} already`);
   return offer;
 }
 

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { timeText, type Offer } from '@countersign/protocol';
 import { releaseText } from '../artifacts.ts';
-import { addRelease, changeOffer, nextChannel, offerRelease, writeChannel } from '../releases.ts';
+import { addRelease, changeOffer, nextChannel, offerReleases, writeChannel } from '../releases.ts';
 import { signerError } from '../errors.ts';
 import { given, withWorkspace } from './session.ts';
 
@@ -51,7 +51,7 @@ function addChannelCommands(channel: Command): void {
         stageOf,
       )
       .option('--start <time>', 'when it begins (usual: now)', timeOf);
-  withStages(withChannel(channel.command('offer <release>').description('offer a release that was added')))
+  withStages(withChannel(channel.command('offer <release...>').description('offer releases that were added')))
     .addOption(
       new Option('--urgency <urgency>', 'why it matters')
         .choices(['routine', 'security', 'critical'])
@@ -60,17 +60,15 @@ function addChannelCommands(channel: Command): void {
     .option('--models <model...>', 'only these instrument models (usual: those of the manifest)')
     .option('--downgrade', 'devices may go back to it from a newer version')
     .option('--replace', 'replace the offer of the same version')
-    .action((text: string, flags: OfferFlags, command: Command) =>
+    .action((texts: string[], flags: OfferFlags, command: Command) =>
       withWorkspace(command, (workspace, terminal) => {
-        const offer = offerRelease(
-          workspace,
-          text,
-          { ...flags, stages: flags.stage ?? everybody, existing: flags.replace ? 'replace' : 'refuse' },
-          new Date(),
-        );
-        terminal.answer({ channel: flags.channel, offer }, () =>
-          terminal.print(`${flags.channel} offers ${offer.component} ${offer.version} from ${offer.rollout.start}`),
-        );
+        const { replace, stage = everybody, ...rest } = flags;
+        const options = { ...rest, stages: stage, existing: replace ? 'replace' : 'refuse' } as const;
+        const offers = offerReleases(workspace, texts, options, new Date());
+        terminal.answer({ channel: flags.channel, offers }, () => {
+          for (const { component, version, rollout } of offers)
+            terminal.print(`${flags.channel} offers ${component} ${version} from ${rollout.start}`);
+        });
       }),
     );
   withStages(withChannel(channel.command('rollout <release>').description('change how an offer is rolled out'))).action(

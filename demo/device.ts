@@ -1,0 +1,188 @@
+/** A device of the demo and its technicians: Kim, and Lee where two people must sign. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { StageError, type Stage } from './stage.ts';
+
+/** What a device says of itself at the end. */
+export interface Summary {
+  readonly generation: number;
+  readonly components: Record<string, unknown>;
+  readonly rolledBack: readonly object[];
+  readonly refused: readonly object[];
+  readonly approvals: number;
+  readonly auditVerified: boolean;
+  readonly verifiersAgreed: boolean;
+}
+
+interface DeviceOptions {
+  readonly model: string;
+  readonly serial: string;
+  /** A person answers on the terminal. */
+  readonly attended: boolean;
+}
+
+export interface Update {
+  /** Capabilities that are turned on where they are asked. */
+  readonly grant: readonly string[];
+  readonly expectRollback?: boolean;
+}
+
+const passwords = { kim: 'quiet-river-morning', lee: 'seven-paper-lanterns' } as const;
+type Person = keyof typeof passwords;
+const printed: Record<Person, string> = { kim: 'Kim Kessler', lee: 'Lee Larsen' };
+
+export class Device {
+  readonly name: string;
+  readonly #stage: Stage;
+  readonly #options: DeviceOptions;
+
+  constructor(stage: Stage, name: string, options: DeviceOptions) {
+    this.#stage = stage;
+    this.name = name;
+    this.#options = options;
+  }
+
+  get folder(): string {
+    return this.#stage.path(this.name);
+  }
+
+  /** Sets the PC up and gives both technicians an account. */
+  async make(server: string): Promise<void> {
+    const { model, serial } = this.#options;
+    await this.#run([
+      'init',
+      '--server',
+      server,
+      '--model',
+      model,
+      '--serial',
+      serial,
+      '--package',
+      this.#stage.path('signer', 'package'),
+    ]);
+    for (const person of Object.keys(passwords) as Person[]) {
+      const file = this.#passwordFile(person);
+      if (!existsSync(resolve(file))) writeFileSync(file, `${passwords[person]}\n`, { mode: 0o600 });
+      await this.#run(['account', 'add', person, '--printed-name', printed[person], '--password-file', file]);
+    }
+    if (this.#options.attended)
+      this.#stage.say(
+        `  (accounts and passwords: ${Object.entries(passwords)
+          .map((pair) => pair.join(' '))
+          .join(', ')})`,
+      );
+  }
+
+  /** Polls, reads, decides, installs. */
+  async update({ grant, expectRollback = false }: Update): Promise<void> {
+    await this.approve({ grant });
+    if ((await this.#planState()) !== 'approved') return;
+    await this.#run(['install'], expectRollback ? 1 : 0);
+  }
+
+  /** Polls, shows the plan in words and has it answered. */
+  async approve({ grant }: Update): Promise<void> {
+    await this.#run(['check']);
+    await this.#answer(grant);
+  }
+
+  /** Asks for a capability that is off; a technician decides on that alone, and a second where it is about health information. */
+  async request(component: string, capability: string): Promise<void> {
+    await this.#run(['capability', 'request', component, capability]);
+    await this.#answer([capability]);
+    if ((await this.#planState()) === 'approved') await this.#run(['install']);
+  }
+
+  /** Polls: what was revoked meanwhile is refused, and an approval of it is void. */
+  async findRefused(): Promise<void> {
+    await this.#run(['check']);
+    const { refused } = await this.#ask<Summary>(['status']);
+    for (const one of refused as { component: string; version: string; code: string }[])
+      this.#stage.say(`  ${this.name} refuses ${one.component} ${one.version}: ${one.code}`);
+  }
+
+  /** What the running program itself says is open. */
+  async askProgram(): Promise<void> {
+    const program = process.platform === 'win32' ? 'node.exe' : 'node';
+    const args = ['exec', 'remote-support', '--dir', this.folder, '--'];
+    const { stdout } = await this.#stage.run(
+      'countersign-device',
+      [...args, `\${component:instrument-runtime}/bin/${program}`, 'bin/status.mjs'],
+      { json: false },
+    );
+    const { open } = JSON.parse(stdout) as { open: string[] };
+    this.#stage.say(`  ${this.name}: remote-support says open: ${open.join(', ')}`);
+  }
+
+  async summary(): Promise<Summary> {
+    const status = await this.#ask<Summary>(['status']);
+    const { verified } = await this.#ask<{ verified: boolean }>(['audit', 'verify']);
+    return {
+      generation: status.generation,
+      components: status.components,
+      rolledBack: status.rolledBack,
+      refused: status.refused,
+      approvals: status.approvals,
+      auditVerified: verified,
+      verifiersAgreed: status.verifiersAgreed,
+    };
+  }
+
+  /** Goes on as the service on the PC would. */
+  startService(): void {
+    void this.#stage
+      .startProgram(
+        this.name,
+        'countersign-device',
+        ['run', '--dir', this.folder, '--poll-seconds', '10', '--json'],
+        (line) => (line.includes('"started"') ? true : undefined),
+      )
+      .catch((error: unknown) => this.#stage.say(String(error)));
+  }
+
+  async #answer(grant: readonly string[]): Promise<void> {
+    const stage = this.#stage;
+    if (this.#options.attended) {
+      const { plan } = await this.#ask<{ plan: string }>(['plan'], true);
+      for (;;) {
+        const code = await stage.handOver('countersign-device', ['approve', plan.slice(0, 16), '--dir', this.folder]);
+        if (code !== 0) return stage.say('  (not approved: the demo goes on without it)');
+        if ((await this.#planState()) === 'approved') return;
+        stage.say('  A second person must sign the same decisions: answer once more, as lee.');
+      }
+    }
+    const decisions = stage.path('secrets', `${this.name}-decisions.json`);
+    const { plan } = await this.#ask<{ plan: string }>(['plan', '--decisions-template', decisions]);
+    const answers = JSON.parse(readFileSync(resolve(decisions), 'utf8')) as {
+      decisions: { capability: string; grant: boolean }[];
+      terms: { accepted: boolean }[];
+    };
+    for (const decision of answers.decisions) decision.grant = grant.includes(decision.capability);
+    for (const terms of answers.terms) terms.accepted = true;
+    writeFileSync(decisions, `${JSON.stringify(answers, null, 2)}\n`);
+    for (const { capability, grant: on } of answers.decisions)
+      stage.say(`  ${this.name}: ${capability} ${on ? 'is turned on' : 'is kept off'}`);
+    for (const person of Object.keys(passwords) as Person[]) {
+      const signed = await this.#ask<{ state: string }>([
+        ...['approve', plan.slice(0, 16), '--decisions', decisions, '--account', person],
+        ...['--password-file', this.#passwordFile(person)],
+      ]);
+      if (signed.state === 'approved') return;
+    }
+    throw new StageError(`${this.name}: plan ${plan} is not approved by two people`);
+  }
+
+  async #planState(): Promise<string> {
+    return (await this.#ask<{ plan: { state: string } | null }>(['status'], true)).plan?.state ?? '';
+  }
+
+  #passwordFile = (person: Person): string => join(this.#stage.path('secrets'), person);
+
+  #run(args: readonly string[], expect = 0): Promise<unknown> {
+    return this.#stage.run('countersign-device', [...args, '--dir', this.folder], { expect });
+  }
+
+  #ask<T>(args: readonly string[], quiet = false): Promise<T> {
+    return this.#stage.ask<T>('countersign-device', [...args, '--dir', this.folder], { quiet });
+  }
+}
