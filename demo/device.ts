@@ -75,22 +75,19 @@ export class Device {
 
   /** Polls, reads, decides, installs. */
   async update({ grant, expectRollback = false }: Update): Promise<void> {
-    await this.approve({ grant });
-    if ((await this.#planState()) !== 'approved') return;
-    await this.#run(['install'], expectRollback ? 1 : 0);
+    if (await this.approve({ grant })) await this.#run(['install'], expectRollback ? 1 : 0);
   }
 
-  /** Polls, shows the plan in words and has it answered. */
-  async approve({ grant }: Update): Promise<void> {
+  /** Polls, shows the plan in words and has it answered; whether it was approved. */
+  async approve({ grant }: Update): Promise<boolean> {
     await this.#run(['check']);
-    await this.#answer(grant);
+    return this.#answer(grant);
   }
 
   /** Asks for a capability that is off; a technician decides on that alone, and a second where it is about health information. */
   async request(component: string, capability: string): Promise<void> {
     await this.#run(['capability', 'request', component, capability]);
-    await this.#answer([capability]);
-    if ((await this.#planState()) === 'approved') await this.#run(['install']);
+    if (await this.#answer([capability])) await this.#run(['install']);
   }
 
   /** Polls: what was revoked meanwhile is refused, and an approval of it is void. */
@@ -103,15 +100,28 @@ export class Device {
 
   /** What the running program itself says is open. */
   async askProgram(): Promise<void> {
-    const program = process.platform === 'win32' ? 'node.exe' : 'node';
-    const args = ['exec', 'remote-support', '--dir', this.folder, '--'];
-    const { stdout } = await this.#stage.run(
-      'countersign-device',
-      [...args, `\${component:instrument-runtime}/bin/${program}`, 'bin/status.mjs'],
-      { json: false },
-    );
+    const { stdout } = await this.#execute('remote-support', 'status');
     const { open } = JSON.parse(stdout) as { open: string[] };
     this.#stage.say(`  ${this.name}: remote-support says open: ${open.join(', ')}`);
+  }
+
+  /** Ends the programs that run here, as taking the PC out of service would. */
+  async stopPrograms(): Promise<void> {
+    const { components } = await this.#ask<Summary>(['status'], true);
+    for (const name of Object.keys(components))
+      if (name !== 'instrument-runtime') await this.#execute(name, 'stop', true);
+  }
+
+  #execute(component: string, script: string, quiet = false): Promise<{ stdout: string }> {
+    const program = process.platform === 'win32' ? 'node.exe' : 'node';
+    return this.#stage.run(
+      'countersign-device',
+      [
+        ...['exec', component, '--dir', this.folder, '--'],
+        ...[`\${component:instrument-runtime}/bin/${program}`, `bin/${script}.mjs`],
+      ],
+      { json: false, quiet },
+    );
   }
 
   async summary(): Promise<Summary> {
@@ -140,14 +150,17 @@ export class Device {
       .catch((error: unknown) => this.#stage.say(String(error)));
   }
 
-  async #answer(grant: readonly string[]): Promise<void> {
+  async #answer(grant: readonly string[]): Promise<boolean> {
     const stage = this.#stage;
     if (this.#options.attended) {
       const { plan } = await this.#ask<{ plan: string }>(['plan'], true);
       for (;;) {
         const code = await stage.handOver('countersign-device', ['approve', plan.slice(0, 16), '--dir', this.folder]);
-        if (code !== 0) return stage.say('  (not approved: the demo goes on without it)');
-        if ((await this.#planState()) === 'approved') return;
+        if (code !== 0) {
+          stage.say('  (not approved: the demo goes on without it)');
+          return false;
+        }
+        if ((await this.#ask<{ plan: { state: string } }>(['status'], true)).plan.state === 'approved') return true;
         stage.say('  A second person must sign the same decisions: answer once more, as lee.');
       }
     }
@@ -167,13 +180,9 @@ export class Device {
         ...['approve', plan.slice(0, 16), '--decisions', decisions, '--account', person],
         ...['--password-file', this.#passwordFile(person)],
       ]);
-      if (signed.state === 'approved') return;
+      if (signed.state === 'approved') return true;
     }
     throw new StageError(`${this.name}: plan ${plan} is not approved by two people`);
-  }
-
-  async #planState(): Promise<string> {
-    return (await this.#ask<{ plan: { state: string } | null }>(['status'], true)).plan?.state ?? '';
   }
 
   #passwordFile = (person: Person): string => join(this.#stage.path('secrets'), person);

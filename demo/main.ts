@@ -74,7 +74,11 @@ async function play(stage: Stage): Promise<Record<string, Summary>> {
   await both(ordinary, navios, async (device) => {
     devices[device.name] = await device.summary();
   });
-  if (attended) vendor.sayWhatNext([ordinary, navios]);
+  if (attended) {
+    vendor.sayWhatNext([ordinary, navios]);
+    await stage.untilInterrupted();
+  }
+  await both(ordinary, navios, (device) => device.stopPrograms());
   return { device: devices.device!, 'device-navios': devices['device-navios']! };
 }
 
@@ -88,11 +92,8 @@ async function both(a: Device, b: Device, act: (device: Device) => Promise<void>
 const stage = new Stage(freshFolder());
 try {
   const devices = await play(stage);
-  if (attended) {
-    await stage.untilInterrupted();
-    await stage.end();
-  } else {
-    await stage.end();
+  await stage.end();
+  if (!attended) {
     if (values.dir === undefined) rmSync(stage.directory, { recursive: true, force: true });
     const seconds = Math.round((performance.now() - stage.started) / 100) / 10;
     stage.say(JSON.stringify({ devices, seconds }));

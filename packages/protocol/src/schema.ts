@@ -21,8 +21,10 @@ export interface Format<T> {
 
 /** A format from its schema. */
 export function format<S extends TSchema>(name: string, schema: S, maximumBytes = 1 << 20): Format<Static<S>> {
-  const validator = Compile(schema);
+  // Compiled when first used: a program checks few of the formats that it knows.
+  let validator: ReturnType<typeof Compile> | undefined;
   const check = (value: unknown, what = name): Static<S> => {
+    validator ??= Compile(schema as TSchema);
     if (validator.Check(value)) return value as Static<S>;
     const found = validator.Errors(value).slice(0, 3);
     const words = found.map((error) => `${error.instancePath || '/'} ${error.message}`).join('; ');

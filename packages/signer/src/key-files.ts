@@ -6,7 +6,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Decrypter, Encrypter } from 'age-encryption';
 import {
   codeOf,
   escapeText,
@@ -63,6 +62,7 @@ export async function decryptKeyFile(file: KeyFile, key: PublicKey, passphrase: 
   // Only then does "no identity matched" mean the passphrase.
   if (!bytes.toString('latin1', 0, 40).startsWith('age-encryption.org/v1\n-> scrypt '))
     throw damaged(file.privateFile, bytes.length === 0 ? emptyFile : 'is no age file with a passphrase');
+  const { Decrypter } = await import('age-encryption');
   const decrypter = new Decrypter();
   decrypter.addPassphrase(passphrase);
   let pem: Uint8Array;
@@ -146,6 +146,7 @@ function generateSecret(type: KeyType): KeyObject {
 }
 
 async function encryptSecret(secret: KeyObject, passphrase: string, workFactor: number): Promise<Uint8Array> {
+  const { Encrypter } = await import('age-encryption');
   const encrypter = new Encrypter();
   encrypter.setPassphrase(passphrase);
   encrypter.setScryptWorkFactor(workFactor);

@@ -19,7 +19,7 @@ import { writeDurable } from '@countersign/protocol/node';
 import { artifactError } from './artifact-errors.ts';
 import { bundlesFile, readArtifact, releaseText, verifyArtifact, withArtifactLock } from './artifacts.ts';
 import { codeSigningError } from './code-signing/code-signing-errors.ts';
-import { signStatement, type CertificateSigner, type KeySigner } from './code-signing/statement-signer.ts';
+import type { CertificateSigner, KeySigner } from './code-signing/statement-signer.ts';
 import type { SigningRules } from './signing-rules.ts';
 
 export interface SignOptions {
@@ -55,6 +55,8 @@ export async function signRelease({
 }: SignOptions): Promise<Signed> {
   const artifact = readArtifact(workspace, name);
   await verifyArtifact(artifact, onProgress);
+  // Loaded when it is needed: these libraries take longer to load than most commands to run.
+  const { signStatement } = await import('./code-signing/statement-signer.ts');
   const line = await signStatement(artifact.statementBytes, signer, now);
   checkOwnSignature(line, signer);
   const own = rules && weighSignatures({ ...rules, bundles: line, component: name.component });
