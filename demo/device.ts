@@ -90,14 +90,6 @@ export class Device {
     if (await this.#answer([capability])) await this.#run(['install']);
   }
 
-  /** Polls: what was revoked meanwhile is refused, and an approval of it is void. */
-  async findRefused(): Promise<void> {
-    await this.#run(['check']);
-    const { refused } = await this.#ask<Summary>(['status']);
-    for (const one of refused as { component: string; version: string; code: string }[])
-      this.#stage.say(`  ${this.name} refuses ${one.component} ${one.version}: ${one.code}`);
-  }
-
   /** What the running program itself says is open. */
   async askProgram(): Promise<void> {
     const { stdout } = await this.#execute('remote-support', 'status');
@@ -124,8 +116,12 @@ export class Device {
     );
   }
 
+  /** Polls once more, and reads what the device says of itself. */
   async summary(): Promise<Summary> {
+    await this.#run(['check']);
     const status = await this.#ask<Summary>(['status']);
+    for (const one of status.refused as { component: string; version: string; code: string }[])
+      this.#stage.say(`  ${this.name} refuses ${one.component} ${one.version}: ${one.code}`);
     const { verified } = await this.#ask<{ verified: boolean }>(['audit', 'verify']);
     return {
       generation: status.generation,

@@ -36,23 +36,25 @@ async function play(stage: Stage): Promise<Record<string, Summary>> {
   await vendor.startAuthority();
   await vendor.makeRepository();
 
-  stage.heading('Release: the first versions are packed, code-signed, released and published');
-  await vendor.release([
-    'instrument-runtime',
-    'remote-support@1.0.0',
-    'notification-client@1.4.0',
-    'diagnostics@1.0.0',
-  ]);
-  await vendor.verify();
-
-  stage.heading('Two devices: an ordinary one, and one whose instrument holds personal health information');
   const ordinary = new Device(stage, 'device', { model: 'Demo Analyser', serial: 'DA-0001', attended });
   const navios = new Device(stage, 'device-navios', { model: 'Navios EX', serial: 'NX-0001', attended });
-  await both(ordinary, navios, (device) => device.make(vendor.url));
+  const first = ['instrument-runtime', 'remote-support@1.0.0', 'notification-client@1.4.0', 'diagnostics@1.0.0'];
+  const second = ['remote-support@2.0.0', 'notification-client@1.5.0'];
+  const [broken, revoked] = ['remote-support@3.0.0', 'remote-support@2.1.0'];
+  stage.heading('Release: components are packed and code-signed; meanwhile two devices are set up, an ordinary one');
+  stage.say('and one whose instrument holds personal health information');
+  await Promise.all([
+    vendor.pack([...first, ...second, broken, revoked]),
+    both(ordinary, navios, (device) => device.make(vendor.url)),
+  ]);
+  await vendor.release(first);
+  await vendor.verify();
+
+  stage.heading('Both devices find the first versions; a technician reads, decides and signs; they are installed');
   await both(ordinary, navios, (device) => device.update({ grant: ['screen-view', 'remote-control'] }));
 
   stage.heading('The next version brings file transfer: asked as new here, not available on the Navios EX');
-  await vendor.release(['remote-support@2.0.0', 'notification-client@1.5.0']);
+  await vendor.release(second);
   await both(ordinary, navios, (device) => device.update({ grant: [] }));
   await both(ordinary, navios, (device) => device.askProgram());
 
@@ -61,15 +63,13 @@ async function play(stage: Stage): Promise<Record<string, Summary>> {
   await ordinary.askProgram();
 
   stage.heading('A version that does not work: it fails its health check and the device goes back by itself');
-  await vendor.release(['remote-support@3.0.0']);
+  await vendor.release([broken]);
   await ordinary.update({ grant: [], expectRollback: true });
 
   stage.heading('A release that is revoked after a technician approved it: refused');
-  await vendor.release(['remote-support@2.1.0']);
+  await vendor.release([revoked]);
   await ordinary.approve({ grant: [] });
-  await vendor.revoke('remote-support@2.1.0');
-  await both(ordinary, navios, (device) => device.findRefused());
-
+  await vendor.revoke(revoked);
   const devices: Record<string, Summary> = {};
   await both(ordinary, navios, async (device) => {
     devices[device.name] = await device.summary();

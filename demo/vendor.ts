@@ -95,27 +95,29 @@ export class Vendor {
     await this.#publish();
   }
 
-  /** Packs, signs, adds and offers releases, and publishes them together. `NAME` alone means its only version. */
-  async release(names: readonly string[]): Promise<void> {
+  /** Packs components and signs their code, several at a time. `NAME` alone means its only version. */
+  async pack(names: readonly string[]): Promise<void> {
     const stage = this.#stage;
-    const folderOf = (name: string): string => {
-      const [component, version] = name.split('@') as [string, string | undefined];
-      return stage.path('components', component, version ?? process.versions.node);
-    };
-    const releases = await Promise.all(
+    await Promise.all(
       names.map(async (name) => {
-        const packed = await this.#sign<{ component: string; version: string }>(['pack', folderOf(name)]);
-        const release = `${packed.component}@${packed.version}`;
+        const [component, version = process.versions.node] = name.split('@') as [string, string | undefined];
+        await this.#sign(['pack', stage.path('components', component, version)]);
         await this.#sign([
-          ...['sign', release, '--certificate', stage.path('authority', 'code-signing.pem')],
+          ...['sign', `${component}@${version}`, '--certificate', stage.path('authority', 'code-signing.pem')],
           ...['--private-key', stage.path('authority', 'code-signing-key.pem'), '--timestamp-url', this.#timestampUrl],
         ]);
-        return release;
       }),
     );
+  }
+
+  /** Adds and offers packed releases, has both persons sign (here in one command), and publishes. */
+  async release(names: readonly string[]): Promise<void> {
+    const releases = names.map((name) => (name.includes('@') ? name : `${name}@${process.versions.node}`));
     await this.#sign(['release', 'add', ...releases]);
     await this.#sign(['channel', 'offer', ...releases]);
-    await this.#signAndPublish();
+    const keys = people.slice(0, 2).flatMap((person) => [`${person}-components`, `${person}-channels`]);
+    await this.#sign(['change', 'sign', '--key', ...keys, ...this.#secret]);
+    await this.#publish();
   }
 
   async revoke(release: string): Promise<void> {
@@ -141,12 +143,6 @@ export class Vendor {
     stage.show('countersign-server', ['doctor', '--dir', stage.path('repository')]);
     stage.say(`\nEverything is in ${stage.directory}. Passwords and passphrases are in its folder secrets.`);
     stage.say('End the demo with Ctrl-C.');
-  }
-
-  async #signAndPublish(): Promise<void> {
-    for (const person of people.slice(0, 2))
-      await this.#sign([...['change', 'sign', '--key', `${person}-components`, `${person}-channels`], ...this.#secret]);
-    await this.#publish();
   }
 
   async #publish(): Promise<void> {
