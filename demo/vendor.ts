@@ -64,14 +64,8 @@ export class Vendor {
       ...['--devices', stage.path('drafts', 'devices.json')],
       ...Object.entries(roles).flatMap(([role, keys]) => [`--${role}`, ...keys]),
     ]);
-    for (const component of components)
-      await this.#sign([
-        'role',
-        'delegate',
-        `component-${component}`,
-        '--role-key',
-        ...keysOf('components', people.slice(0, 2)),
-      ]);
+    const ofComponents = components.map((component) => `component-${component}`);
+    await this.#sign(['role', 'delegate', ...ofComponents, '--role-key', ...keysOf('components', people.slice(0, 2))]);
     // The authorities first: the role that carries them lists the signed file.
     await this.#sign(['change', 'sign', '--key', ...keysOf('chains', people.slice(0, 2)), ...this.#secret]);
     const all = (person: string): string[] =>

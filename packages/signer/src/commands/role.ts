@@ -20,20 +20,23 @@ export function addRoleCommands(program: Command): void {
     act: (workspace: Workspace, role: string, keys: RoleKeys, now: Date) => void,
   ) =>
     role
-      .command(`${name} <role>`)
+      .command(`${name} <role...>`)
       .description(words)
       .option('--role-key <key...>', 'its keys: NAME, or a .pub.json file')
       .option('--threshold <number>', 'how many of them must sign', '2')
-      .action((name: string, options: RoleOptions, command: Command) =>
+      .action((roles: string[], options: RoleOptions, command: Command) =>
         withWorkspace(command, async (workspace, terminal) => {
-          const names = await givenList(terminal, options.roleKey, '--role-key', `Keys of the role ${name}`);
-          act(workspace, name, roleKeys(workspace.directory, name, names, Number(options.threshold)), new Date());
-          terminal.answer({ role: name, keys: names, threshold: Number(options.threshold) }, () =>
-            terminal.print(`${name}: ${options.threshold} of ${names.join(', ')}; sign the change to make it so`),
+          const words = roles.join(', ');
+          const names = await givenList(terminal, options.roleKey, '--role-key', `Keys of ${words}`);
+          const threshold = Number(options.threshold);
+          for (const role of roles)
+            act(workspace, role, roleKeys(workspace.directory, role, names, threshold), new Date());
+          terminal.answer({ roles, keys: names, threshold }, () =>
+            terminal.print(`${words}: ${threshold} of ${names.join(', ')}; sign the change to make it so`),
           );
         }),
       );
-  add('delegate', 'give a component its role: component-NAME', (workspace, name, keys, now) => {
+  add('delegate', 'give components their roles: component-NAME', (workspace, name, keys, now) => {
     if (!/^component-/.test(name) || rolePaths(name) === undefined)
       throw signerError('ROLE_UNKNOWN', `${name} is no role of a component: component-NAME`);
     if (workspace.delegatedRoles().includes(name))
@@ -42,7 +45,7 @@ export function addRoleCommands(program: Command): void {
       });
     delegate(workspace, name, keys, now);
   });
-  add('keys', 'give a role other keys', (workspace, name, keys, now) => {
+  add('keys', 'give roles other keys', (workspace, name, keys, now) => {
     if (name === 'root' || name === 'targets') return changeRootKeys(workspace, name, keys, now);
     if (!workspace.delegatedRoles().includes(name)) throw signerError('ROLE_UNKNOWN', `there is no role ${name}`);
     delegate(workspace, name, keys, now);
