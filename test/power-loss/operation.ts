@@ -5,7 +5,9 @@
 import { writeFileSync } from 'node:fs';
 import { serialize } from 'node:v8';
 import { withLock } from '../../packages/client/src/device.ts';
+import { closeConnections } from '../../packages/client/src/refresh.ts';
 import { recover } from '../../packages/client/src/recovery.ts';
+import { networkScenarios } from './network.ts';
 import { inThreads, open, scenarios } from './scenarios.ts';
 
 interface Faults {
@@ -19,11 +21,15 @@ const { faults } = globalThis as unknown as { faults: Faults };
 const [name, directory, recordFile] = process.argv.slice(2);
 const device = open(directory!);
 await withLock(device, async () => {
-  const act = name === 'recover' ? recover : [...scenarios, inThreads].find((scenario) => scenario.name === name)!.act;
+  const network = networkScenarios.find((scenario) => scenario.name === name);
+  const local = [...scenarios, inThreads].find((scenario) => scenario.name === name);
+  const act = name === 'recover' ? recover : (network ?? local)!.act;
+  await network?.prepare?.(device);
   faults.arm();
   await act(device);
   faults.mark('done');
   faults.disarm();
+  await closeConnections(device);
 });
 if (recordFile !== undefined) writeFileSync(recordFile, serialize(faults.take()));
 console.log(faults.count());

@@ -3,9 +3,10 @@
  * lying about goes, `grants/` says again what the database says, and the files of the running generation are looked at.
  * Needs no network and no person. A loss that it cannot mend is an alert; the other components run on.
  */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf } from '@countersign/protocol';
+import { removeLeftovers } from '@countersign/protocol/node';
 import { clearAlert, openAlerts } from './alerts.ts';
 import { transact } from './database.ts';
 import { requireLock, stagingFolder, type Device } from './device.ts';
@@ -39,6 +40,9 @@ export async function recover(device: Device, options: { onProgress?: OnProgress
     device.log({ level: 'warn', event: 'recovered', phase: job.phase, ...outcome });
   }
   writeGrants(device);
+  // What a write that was cut off left beside the whole file.
+  for (const folder of [['metadata'], ['metadata', 'history']])
+    if (existsSync(join(device.directory, ...folder))) removeLeftovers(join(device.directory, ...folder));
   for (const name of readdirSync(stagingFolder(device)))
     if (name.startsWith('unpack-')) removeTree(join(stagingFolder(device), name));
   collectGarbage(device);

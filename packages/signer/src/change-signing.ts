@@ -32,7 +32,7 @@ export async function signChange(workspace: Workspace, keys: readonly OpenKey[],
   settleLines(workspace, now);
   for (const role of inOrder(workspace.pendingRoles())) signed.push(...(await signRole(workspace, role, keys)));
   if (signed.length === 0)
-    throw signerError('CHANGE_NOT_YOURS', `none of the ${keys.length} keys has anything to sign here`);
+    throw signerError('CHANGE_NOT_YOURS', `none of the ${keys.length} keys may sign what is open here`);
   writePackage(workspace);
   return signed;
 }

@@ -171,7 +171,12 @@ async function keepTag(
 async function takeSnapshot(session: MetadataSession): Promise<void> {
   const { store, now } = session.options;
   const { snapshot, timestamp } = session.state;
-  if (snapshot) return checkExpiry(snapshot.signed, now, `snapshot ${snapshot.signed.version}`);
+  if (snapshot) {
+    checkExpiry(snapshot.signed, now, `snapshot ${snapshot.signed.version}`);
+    // Kept by a process that died before it could record what follows from it.
+    if (session.state.floors !== session.record.floors) await keepRecord(session, {});
+    return;
+  }
   const meta = timestamp!.signed.meta['snapshot.json'];
   const bytes = await fetchRole(session, 'snapshot', meta.version, meta.length);
   const next = updateSnapshot(session.state, bytes, now);

@@ -1,0 +1,118 @@
+/**
+ * What a power cut may hit while a device talks to its server: a poll that brings a new root, new metadata and new documents, and the
+ * download and installation of what a technician approved. The server runs in the test's own process and outlives the kills.
+ */
+import { cpSync, globSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import type { TestContext } from 'node:test';
+import { sha256 } from '@countersign/protocol';
+import { addAccount, signIn } from '../../packages/client/src/accounts.ts';
+import { recordAnswer, signAnswer } from '../../packages/client/src/approvals.ts';
+import { withLock, type Device } from '../../packages/client/src/device.ts';
+import { decideInstall, fetchArchives } from '../../packages/client/src/downloads.ts';
+import { approvedPlan, installApproved } from '../../packages/client/src/install-flow.ts';
+import { openPlan } from '../../packages/client/src/plans.ts';
+import { poll } from '../../packages/client/src/polling.ts';
+import { closeConnections, refreshTrust } from '../../packages/client/src/refresh.ts';
+import { confirmByBothVerifiers } from '../../packages/client/src/verifiers.ts';
+import { addKit } from '../support/device-program.ts';
+import { PublishedRepository } from '../support/published-repository.ts';
+import { repositoryDevice } from '../support/repository-device.ts';
+import { open, type Scenario } from './scenarios.ts';
+
+export interface NetworkScenario extends Omit<Scenario, 'arrange'> {
+  /** Done in the process that is killed, before calls count. */
+  prepare?(device: Device): Promise<void>;
+}
+
+/** The parts of an installation are prepared once a process; the device is the same. */
+let fetching: (() => Promise<unknown>) | undefined;
+
+export const networkScenarios: readonly NetworkScenario[] = [
+  { name: 'refresh', act: (device) => poll(device) },
+  {
+    name: 'download',
+    prepare: async (device) => {
+      const { digest } = approvedPlan(device)!;
+      const view = await refreshTrust(device);
+      const decided = decideInstall(device, digest);
+      await confirmByBothVerifiers(device, view, decided);
+      fetching = () => fetchArchives(device, view, decided);
+    },
+    act: () => fetching!(),
+  },
+  { name: 'download and install', act: (device) => installApproved(device) },
+];
+
+export interface NetworkScene {
+  readonly repository: PublishedRepository;
+  /** Folder of a device that polled the first published state. */
+  readonly polled: string;
+  /** Folder of the same device, whose technician approved what the second state offers. */
+  readonly approved: string;
+}
+
+const password = 'correct horse battery';
+
+/** Publishes two states and leaves a device in each; `t` ends the server. */
+export async function makeScene(t: Pick<TestContext, 'after'>): Promise<NetworkScene> {
+  const time = new Date().toISOString();
+  const repository = new PublishedRepository({ time });
+  const capabilities = [{ id: 'view' }, { id: 'transfer' }];
+  const capabilityFiles = { transfer: { 'bin/transfer': '#!/bin/sh\n' } };
+  const first = { component: 'app', version: '1.0.0', capabilities: capabilities.slice(0, 1) };
+  repository.offer(await addKit(repository, first));
+  repository.publish();
+  const { device, poll: pollOnce } = await repositoryDevice(t as TestContext, repository);
+  device.setTime(time);
+  await pollOnce();
+  const polled = device.directory;
+  repository.rotateRoot(() => undefined);
+  repository.offer(await addKit(repository, { component: 'app', version: '2.0.0', capabilities, capabilityFiles }));
+  repository.publish();
+  const approved = `${polled}-approved`;
+  cpSync(polled, approved, { recursive: true });
+  const other = open(approved);
+  const weakCostsForTests = { N: 16, r: 8, p: 1 };
+  await addAccount(other, { name: 'kim', printedName: 'Kim', roles: ['technician'], password, weakCostsForTests });
+  await withLock(other, () => poll(other));
+  const { digest, plan } = openPlan(other)!;
+  const decisions = plan.steps.flatMap(({ component, decisions: asked }) =>
+    asked.map(({ capability }) => ({ component, capability, grant: true })),
+  );
+  const terms = plan.steps.flatMap(({ component, terms: asked }) =>
+    asked ? [{ component, version: asked.version }] : [],
+  );
+  const answer = { plan: digest, answer: 'approve' as const, decisions, terms, language: 'en', shown: 'all' };
+  const kim = await signIn(other, 'kim', password);
+  await withLock(other, () => recordAnswer(other, signAnswer(other, answer, kim)));
+  await closeConnections(other);
+  other.database.close();
+  return { repository, polled, approved };
+}
+
+/** What the device trusts, as far as it decides anything: version floors, roots, documents, files, plan. */
+export function describeTrust(directory: string): string {
+  const device = open(directory);
+  const all = (sql: string): unknown[] => device.database.prepare(sql).all();
+  const trust = {
+    floors: all('SELECT role, version FROM metadata_floor ORDER BY role'),
+    roots: all('SELECT version, sha256 FROM root_record ORDER BY version'),
+    documents: all('SELECT path, sha256 FROM document ORDER BY path'),
+    lines: all('SELECT kind, version, sha256 FROM authority_line ORDER BY kind, version'),
+    plan: openPlan(device)?.digest ?? null,
+    files: metadataFiles(directory),
+  };
+  device.database.close();
+  return JSON.stringify(trust);
+}
+
+/** Digest of every metadata file. */
+export const metadataFiles = (directory: string): Record<string, string> =>
+  Object.fromEntries(
+    globSync('**/*', { cwd: join(directory, 'metadata'), withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort()
+      .map((file) => [relative(directory, file), sha256(readFileSync(file))]),
+  );
