@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { makeKey, type KeyKind } from '../support/tuf-keys.ts';
+import { coreClient, differences, tufJsClient } from './clients.ts';
+import { hardenings, type Stricter } from './hardenings.ts';
+import { now, scenario, type Scenario } from './scenario.ts';
+
+const kinds: [KeyKind, number][] = [
+  ['ed25519', 5],
+  ['ed25519-pem', 1],
+  ['ecdsa', 3],
+  ['ecdsa-sha2-nistp256', 1],
+  ['ecdsa-hex', 1],
+  ['ecdsa-p384', 1],
+  ['rsa', 1],
+  ['rsa-sha512', 1],
+];
+const pool = kinds.flatMap(([kind, count]) => Array.from({ length: count }, () => makeKey(kind)));
+const scratch = mkdtempSync(join(tmpdir(), 'countersign-differential-'));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** Differences that no mutation of the history explains. */
+async function unexplained(
+  { shippedRoot, epochs, paths }: Scenario,
+  process: 'restarts' | 'goes on',
+): Promise<{ found: string[]; outcomes: string[] }> {
+  const core = coreClient(shippedRoot, process);
+  const tufJs = tufJsClient(shippedRoot, scratch);
+  const found: string[] = [];
+  const outcomes: string[] = [];
+  const explained = new Set<Stricter>();
+  for (const [index, { files, applied }] of epochs.entries()) {
+    for (const { hardening } of applied)
+      if (hardening) for (const stricter of [hardenings[hardening].stricter].flat()) explained.add(stricter);
+    const [ours, theirs] = [await core.run(files, now, paths), await tufJs.run(files, now, paths)];
+    outcomes.push(ours.refused === null ? 'accepted' : ours.refused.split(':')[0]!);
+    for (const finding of Object.values(ours.findings)) outcomes.push(finding.kind);
+    const differ = differences(ours, theirs);
+    for (const { what, stricter } of differ)
+      if (!explained.has(stricter))
+        found.push(`epoch ${index} (${applied.map(({ name }) => name).join(', ')}): ${what}`);
+    // Once they differ they are in different states, and what follows says nothing.
+    if (differ.length > 0) break;
+  }
+  return { found, outcomes };
+}
+
+test('the core and tuf-js agree on thousands of random repositories, or the difference is a known hardening', async (t) => {
+  const count = Number(process.env.DIFFERENTIAL_COUNT ?? 1500);
+  // The same ones in CI, new ones everywhere else.
+  const start = Number(process.env.DIFFERENTIAL_SEED ?? (process.env.CI === 'true' ? 20_261_123 : randomInt(2 ** 30)));
+  t.diagnostic(`DIFFERENTIAL_SEED=${start} DIFFERENTIAL_COUNT=${count}`);
+  const seen = new Map<string, number>();
+  const failures: string[] = [];
+  let repositories = 0;
+  for (let seed = start; seed < start + count; seed++) {
+    const history = scenario(seed, pool);
+    repositories += history.epochs.length;
+    const { found, outcomes } = await unexplained(history, seed % 2 === 0 ? 'restarts' : 'goes on');
+    for (const outcome of outcomes) seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
+    failures.push(...found.map((what) => `DIFFERENTIAL_SEED=${seed} DIFFERENTIAL_COUNT=1: ${what}`));
+    if (failures.length > 20) break;
+  }
+  t.diagnostic(`${repositories} repositories`);
+  t.diagnostic([...seen].map(([outcome, times]) => `${outcome} ${times}`).join(', '));
+  assert.deepEqual(failures, []);
+  if (count < 1500) return;
+  // The comparison means something only while it meets every kind of outcome, and more than once.
+  for (const outcome of [
+    'accepted',
+    'found',
+    'absent',
+    'refused',
+    'TUF_SIGNATURE',
+    'TUF_ROLLBACK',
+    'TUF_EXPIRED',
+    'TUF_HASH',
+    'TUF_VERSION',
+    'TUF_MISSING',
+    'TUF_FORMAT',
+  ])
+    assert.ok((seen.get(outcome) ?? 0) >= 5, `${outcome}: ${seen.get(outcome) ?? 0}`);
+});
