@@ -7,6 +7,8 @@ export interface Hardening {
   /** Who refuses what the other takes, or that both take different things. */
   readonly stricter: Stricter | readonly Stricter[];
   readonly why: string;
+  /** What a difference found at random must say to pass as this one. */
+  readonly sign?: RegExp;
 }
 
 export const hardenings = {
@@ -15,10 +17,18 @@ export const hardenings = {
     stricter: 'core',
     why: 'expires is a UTC time as the specification writes it, not whatever Date parses',
   },
-  'versions from 1': { stricter: 'core', why: 'a version is a positive integer (§4.3)' },
+  'versions from 1': {
+    stricter: 'core',
+    why: 'a version is a positive integer (§4.3)',
+    sign: /core TUF_FORMAT: .*version/,
+  },
   'no empty hashes': { stricter: 'core', why: 'an empty list of hashes would check nothing' },
   'known hashes': { stricter: 'core', why: 'sha256, sha384 and sha512 only; md5 and sha1 are no proof' },
-  'strict bytes': { stricter: 'core', why: 'metadata is valid UTF-8; a hex signature has no tail that is not hex' },
+  'strict bytes': {
+    stricter: 'core',
+    why: 'metadata is valid UTF-8; a hex signature has no tail that is not hex',
+    sign: /core TUF_(FORMAT|SIGNATURE)|different root files/,
+  },
   'strict numbers': { stricter: 'core', why: 'integers are below 2^53, so that every reader sees the same one' },
   'delegations say what they delegate': {
     stricter: 'core',
@@ -28,6 +38,7 @@ export const hardenings = {
   'schemes fit their keys': {
     stricter: 'core',
     why: 'an ed25519 key verifies only under its own scheme; tuf-js does not look at it',
+    sign: /core TUF_SIGNATURE|different root files/,
   },
   'RSA from 2048 bits': { stricter: 'core', why: 'shorter RSA keys verify nothing' },
   'searches end aloud': {
@@ -37,11 +48,13 @@ export const hardenings = {
   'floors outlive files': {
     stricter: 'core',
     why: 'versions once accepted count though the files that showed them are lost or no longer verify',
+    sign: /core TUF_ROLLBACK/,
   },
   'own properties only': { stricter: 'core', why: 'a target named constructor is not there unless metadata lists it' },
   'recovery by §5.3.11': {
     stricter: ['tuf-js', 'neither'],
     why: 'either online role’s rotation drops the versions of both, as the specification says',
+    sign: /core accepts, tuf-js .*(less than current version|snapshot)|different (timestamp|snapshot|targets) files/,
   },
   'literal patterns': {
     stricter: 'core',
@@ -57,5 +70,12 @@ export const hardenings = {
     why: 'unknown entries of timestamp’s meta are signed and kept; tuf-js drops them before it verifies',
   },
 } as const satisfies Record<string, Hardening>;
+
+/** Whether one of the hardenings is what made a difference. */
+export const explains = (names: Iterable<HardeningName>, difference: { what: string; stricter: Stricter }): boolean =>
+  [...names].some((name) => {
+    const { stricter, sign }: Hardening = hardenings[name];
+    return [stricter].flat().includes(difference.stricter) && (sign?.test(difference.what) ?? true);
+  });
 
 export type HardeningName = keyof typeof hardenings;

@@ -6,6 +6,7 @@ import { documentMutations } from './document-mutations.ts';
 import { fileMutations } from './file-mutations.ts';
 import { documentOf, type Mutation, type Scene } from './mutations.ts';
 import { seeded, type Random } from './random.ts';
+import { trustMutations } from './trust-mutations.ts';
 
 export const now = new Date('2026-06-01T00:00:00Z');
 const allPaths = [
@@ -38,7 +39,7 @@ const patterns = [
   'readme',
 ];
 
-const mutations = [...documentMutations, ...fileMutations];
+const mutations = [...documentMutations, ...trustMutations, ...fileMutations];
 
 export interface Epoch {
   readonly files: ReadonlyMap<string, Buffer>;

@@ -14,6 +14,7 @@ export * from './release/certificate-rules.ts';
 export * from './release/code-signature.ts';
 export * from './release/codesign-errors.ts';
 export * from './release/persons.ts';
+export * from './release/sigstore-bundle.ts';
 export * from './release/threshold-matching.ts';
 export * from './release/trust-material.ts';
 export * from './release/channel.ts';

@@ -3,15 +3,15 @@
  * would be valid since 1970 for the library; a time-stamping authority's leaf must be made for nothing but time-stamping.
  */
 import { Buffer } from 'node:buffer';
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, type KeyObject } from 'node:crypto';
 import { TrustedRoot } from '@sigstore/protobuf-specs';
 import { toTrustMaterial, type TrustMaterial } from '@sigstore/verify';
 import { codesignError } from './codesign-errors.ts';
 
 const timeStamping = '1.3.6.1.5.5.7.3.8';
 
-/** @throws CODESIGN_TRUST */
-export function readTrustMaterial(json: unknown, what: string): TrustMaterial {
+/** `key`: one that signs besides what the root names. @throws CODESIGN_TRUST */
+export function readTrustMaterial(json: unknown, what: string, key?: KeyObject): TrustMaterial {
   const wrong = (why: string, cause?: unknown): Error =>
     codesignError('CODESIGN_TRUST', `the trusted root of ${what} ${why}`, { cause });
   try {
@@ -29,7 +29,8 @@ export function readTrustMaterial(json: unknown, what: string): TrustMaterial {
         throw wrong('has a time-stamping authority whose certificate is not for time-stamping alone');
     }
     return toTrustMaterial(root, () => {
-      throw wrong('names no keys');
+      if (!key) throw wrong('names no keys');
+      return { publicKey: key, validFor: () => true };
     });
   } catch (cause) {
     if (cause instanceof Error && 'hint' in cause) throw cause;
