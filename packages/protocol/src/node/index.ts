@@ -4,6 +4,7 @@ export * from './download.ts';
 export * from './exclusive-lock.ts';
 export * from './durable-file.ts';
 export * from './node-errors.ts';
+export * from './recorded-files.ts';
 export { confirmTargets, secondOpinion, type OpinionInput } from './second-verifier.ts';
 export * from './terminal.ts';
 export { packArchive, type PackOptions } from './archive/pack.ts';

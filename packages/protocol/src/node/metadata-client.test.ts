@@ -11,7 +11,8 @@ import {
   type SimulatorOptions,
 } from '../../../../test/support/repository-simulator.ts';
 import { makeKey } from '../../../../test/support/tuf-keys.ts';
-import { lookUp, recordedFiles, refresh, type MetadataSession, type RefreshOptions } from './metadata-client.ts';
+import { lookUp, refresh, type MetadataSession, type RefreshOptions } from './metadata-client.ts';
+import { recordedFiles } from './recorded-files.ts';
 import { directoryStore, roleFileName, type MetadataStore } from './metadata-store.ts';
 
 function client(options: SimulatorOptions = {}, store = memoryStore()) {
@@ -192,6 +193,22 @@ test('a rebuild from the shipped root must give the roots on record', async () =
   assert.equal((await run()).state.root.signed.version, 3);
   const forged = repo.sign('root', { ...repo.root, version: 1, other: 'one' });
   await refused('TUF_ROOT_CHANGED', run({ shippedRoot: forged }));
+});
+
+test('what a failed refresh accepted holds for the next one from the same session', async () => {
+  const { repo, store, run } = client();
+  const previous = await run();
+  const old = new Map(repo.files);
+  repo.publish('root', 'targets');
+  repo.files.delete('2.snapshot.json');
+  await refused('TUF_MISSING', run({ previous }));
+  assert.deepEqual([store.record?.floors.get('timestamp'), store.record?.roots.size], [2, 2]);
+  repo.files.set('timestamp.json', old.get('timestamp.json')!);
+  await refused('TUF_ROLLBACK', run({ previous }));
+  repo.files.set('2.root.json', Buffer.concat([repo.files.get('2.root.json')!, Buffer.from(' ')]));
+  store.roots.clear();
+  await refused('TUF_ROOT_CHANGED', run({ previous }));
+  assert.equal(store.record?.floors.get('timestamp'), 2);
 });
 
 test('walking again over a root that rotated keys does not drop the floors of today', async () => {

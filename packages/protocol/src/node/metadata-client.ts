@@ -44,21 +44,37 @@ export interface MetadataSession {
   retried: boolean;
   /** Roles that were loaded and have expired since: a search that needs one is refused. */
   expired: readonly string[];
+  /** Set where a later refresh from this one accepted something and then failed: the store knows more than this does. */
+  superseded?: boolean;
 }
 
 /** Sizes for the general profile where signed metadata gives a length. */
 const generalMaximum = 100_000_000;
 
 /**
- * Brings trust up to date. Whatever it throws, what was accepted until then is kept, and the session of before stays valid.
+ * Brings trust up to date. Whatever it throws, what was accepted until then is kept and holds for the next refresh, also for one
+ * that starts from the same session.
  * @throws TUF_* SOURCE_* and what the store throws
  */
 export async function refresh(options: RefreshOptions): Promise<MetadataSession> {
-  const { previous, ...rest } = options;
+  const { previous: given, ...rest } = options;
+  const previous = given?.superseded ? undefined : given;
   const fresh = { options: rest, changed: false, retried: false, expired: [] };
   const session: MetadataSession = previous ? { ...previous, ...fresh } : { ...(await restoreRoot(rest)), ...fresh };
   if (!previous) session.state = await restoreRoles(rest.store, session.state);
   const before = session.state;
+  try {
+    await bringUpToDate(session);
+  } catch (error) {
+    if (previous && (session.state !== before || session.record !== previous.record)) previous.superseded = true;
+    throw error;
+  }
+  session.changed = session.state !== before;
+  dropExpired(session);
+  return session;
+}
+
+async function bringUpToDate(session: MetadataSession): Promise<void> {
   for (let again = true; again;) {
     const answer = await followRoots(session);
     again = false;
@@ -72,9 +88,6 @@ export async function refresh(options: RefreshOptions): Promise<MetadataSession>
     }
   }
   if (!session.state.targets.has('targets')) await loadRole(session, 'targets', 'root');
-  session.changed = session.state !== before;
-  dropExpired(session);
-  return session;
 }
 
 /** §5.3, and the timestamp as it was asked for at the same time. */
@@ -270,23 +283,4 @@ export async function lookUp(
     if (finding.kind === 'absent') return { target: null, roles: finding.roles };
     await loadRole(session, finding.role, finding.delegator);
   }
-}
-
-/**
- * Every file that leads from the shipped root to what is trusted now, under its name in the repository: what a second verifier
- * needs to judge for itself. @throws TUF_MISSING where a root is no longer in the store
- */
-export async function recordedFiles({ state, options }: MetadataSession): Promise<Map<string, Uint8Array>> {
-  const { root, timestamp, snapshot } = state;
-  const files = new Map<string, Uint8Array>();
-  const version = (number: number): number | undefined => (root.signed.consistent_snapshot ? number : undefined);
-  for (let number = root.signed.version; number > 0; number--) {
-    const bytes = number === root.signed.version ? root.bytes : await options.store.readRoot(number);
-    if (bytes !== undefined) files.set(metadataFileName('root', number), bytes);
-  }
-  if (timestamp) files.set('timestamp.json', timestamp.bytes);
-  if (snapshot) files.set(metadataFileName('snapshot', version(snapshot.signed.version)), snapshot.bytes);
-  for (const [role, { signed, bytes }] of state.targets)
-    files.set(metadataFileName(role, version(signed.version)), bytes);
-  return files;
 }

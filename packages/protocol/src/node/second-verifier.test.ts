@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { memoryStore } from '../../../../test/support/memory-store.ts';
 import { RepositorySimulator, day } from '../../../../test/support/repository-simulator.ts';
-import { lookUp, recordedFiles, refresh } from './metadata-client.ts';
+import { lookUp, refresh } from './metadata-client.ts';
+import { recordedFiles } from './recorded-files.ts';
 import { confirmTargets, secondOpinion } from './second-verifier.ts';
 import { consultTufJs } from './second-verifier-worker.ts';
 
