@@ -136,11 +136,17 @@ export async function upload(
 ): Promise<string> {
   const begun = await ask(server, 'POST', '/v1/publications', announcement);
   if (begun.status !== 201) throw new Error(JSON.stringify(begun.body));
-  await Promise.all(
-    begun.body.missing!.map(({ sha256: digest }) =>
-      ask(server, 'PUT', `/v1/publications/${begun.body.id!}/blobs/${digest}`, blobOf(repository, digest)),
-    ),
-  );
+  const missing = [...begun.body.missing!];
+  const work = async (): Promise<void> => {
+    for (let next = missing.pop(); next; next = missing.pop())
+      await ask(
+        server,
+        'PUT',
+        `/v1/publications/${begun.body.id!}/blobs/${next.sha256}`,
+        blobOf(repository, next.sha256),
+      );
+  };
+  await Promise.all(Array.from({ length: 8 }, work));
   return begun.body.id!;
 }
 

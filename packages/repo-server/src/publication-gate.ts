@@ -40,8 +40,7 @@ export async function checkPublication(input: GateInput): Promise<TrustedState> 
     });
     const next = await viewOf(session, input);
     const before = input.before ? await checkFromBefore(input, input.before) : null;
-    const paths = [...next.roles.values()].flatMap(({ signed }) => Object.keys(signed.targets));
-    await confirmTargets(session, paths);
+    await confirmTargets(session, newPaths(next, before));
     for (const { signed } of next.roles.values())
       for (const [path, { length, hashes }] of Object.entries(signed.targets))
         if (!(await input.hasTarget(path, hashes.sha256!, length)))
@@ -56,6 +55,17 @@ export async function checkPublication(input: GateInput): Promise<TrustedState> 
       context: { code },
     });
   }
+}
+
+/** What this publication lists anew: what stood there before was confirmed when it came. */
+function newPaths(next: RepositoryView, before: RepositoryView | null): string[] {
+  return [...next.roles].flatMap(([name, { signed }]) => {
+    const known = before?.roles.get(name)?.signed.targets ?? {};
+    return Object.entries(signed.targets).flatMap(([path, { length, hashes }]) => {
+      const old = Object.hasOwn(known, path) ? known[path] : undefined;
+      return old?.length === length && old.hashes.sha256 === hashes.sha256 ? [] : [path];
+    });
+  });
 }
 
 /** A device that followed the repository until now must be able to go on. */

@@ -50,7 +50,11 @@ export function addPublications(app: FastifyInstance, publications: Publications
       },
     );
 
-    scope.post('/v1/publications/:id/commit', async (request: ById) => publications.commit(idOf(request.params.id)));
+    scope.post('/v1/publications/:id/commit', async (request: ById) => {
+      // Judging a large publication takes longer than a silent connection is otherwise kept.
+      request.raw.socket.setTimeout(0);
+      return publications.commit(idOf(request.params.id));
+    });
     done();
   });
 }
