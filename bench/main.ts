@@ -54,7 +54,7 @@ const page = [
 for (const { name, rows } of results) {
   page.push('', `## ${name}`, '', '| what | ours | peer | ratio | goal |', '|---|---|---|---|---|');
   for (const row of rows) {
-    const peer = row.peer ? `${row.peer.name} ${round(row.peer.value)}` : '';
+    const peer = row.peer ? `${row.peer.name.replaceAll('|', '\\|')} ${round(row.peer.value)}` : '';
     const ratio = ratioOf(row);
     const goal = row.goal ? `${row.goal.words}: ${row.goal.met ? 'met' : '**not met**'}` : '';
     page.push(

@@ -133,8 +133,7 @@ export function differences(core: Outcome, tufJs: Outcome): Difference[] {
     return [{ what: `refresh: core ${core.refused ?? 'accepts'}, tuf-js ${tufJs.refused ?? 'accepts'}`, stricter }];
   }
   const found: Difference[] = [];
-  // After a refusal tuf-js leaves files that a new root no longer verifies; root itself is always kept alike.
-  for (const role of core.refused === null ? roles : ['root']) {
+  for (const role of roles) {
     const [ours, theirs] = [core.kept[role], tufJs.kept[role]];
     if (ours === theirs) continue;
     // Both refuse, but not the same file: the one that stopped at an earlier root is the stricter.
@@ -155,4 +154,4 @@ export function differences(core: Outcome, tufJs: Outcome): Difference[] {
 }
 
 const versionOf = (file: string | undefined): number =>
-  (JSON.parse(file ?? '{"signed":{"version":0}}') as { signed: { version: number } }).signed.version;
+  (JSON.parse(file ?? '{"signed":{"version":-1}}') as { signed: { version: number } }).signed.version;

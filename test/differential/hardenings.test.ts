@@ -227,6 +227,23 @@ const tests: Record<HardeningName, () => Promise<void>> = {
     assert.equal(core.refused, null);
     assert.match(tufJs.refused ?? '', /signed by 0\/1/);
   },
+  'odd names are kept': async () => {
+    const { repo, both } = scene();
+    for (const [name, path] of [
+      ['plain', 'a'],
+      ['with space', 'b'],
+    ] as const) {
+      repo.delegate('targets', name, [path]);
+      repo.addTarget(name, path, path);
+    }
+    repo.publish();
+    const kinds = ({ findings }: Outcome) => Object.values(findings).map(({ kind }) => kind);
+    for (const outcome of await both('a', 'b')) assert.deepEqual(kinds(outcome), ['found', 'found']);
+    for (const name of repo.files.keys()) if (/plain|space/.test(name)) repo.files.delete(name);
+    const [core, tufJs] = await both('a', 'b');
+    assert.deepEqual(kinds(core), ['found', 'found']);
+    assert.deepEqual(kinds(tufJs), ['found', 'refused']);
+  },
 };
 
 for (const [name, run] of Object.entries(tests))

@@ -39,8 +39,8 @@ export function anyFile(scene: Scene): [string, Buffer] {
   const { files } = scene.repo;
   const role = anyRole(scene);
   const { version } = documentOf(scene.repo, role);
-  const names = [metadataFileName(role, version), metadataFileName(role)];
-  const name = names.find((candidate) => files.has(candidate)) ?? 'timestamp.json';
+  const names = [metadataFileName(role, version), metadataFileName(role), ...files.keys()];
+  const name = names.find((candidate) => files.has(candidate))!;
   return [name, files.get(name)!];
 }
 

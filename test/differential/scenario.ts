@@ -4,6 +4,7 @@ import { RepositorySimulator } from '../support/repository-simulator.ts';
 import type { TestKey } from '../support/tuf-keys.ts';
 import { documentMutations } from './document-mutations.ts';
 import { fileMutations } from './file-mutations.ts';
+import type { HardeningName } from './hardenings.ts';
 import { documentOf, type Mutation, type Scene } from './mutations.ts';
 import { seeded, type Random } from './random.ts';
 import { trustMutations } from './trust-mutations.ts';
@@ -39,6 +40,9 @@ const patterns = [
   'readme',
 ];
 
+/** Role names that stand escaped in file names. */
+const oddNames = ['with space', 'up/../down', 'ü'];
+
 const mutations = [...documentMutations, ...trustMutations, ...fileMutations];
 
 export interface Epoch {
@@ -50,6 +54,8 @@ export interface Scenario {
   readonly epochs: readonly Epoch[];
   /** What is looked for. */
   readonly paths: readonly string[];
+  /** Differences that the repository itself may bring, without any mutation. */
+  readonly named: readonly HardeningName[];
 }
 
 /** The scenario of a seed. */
@@ -80,13 +86,16 @@ export function scenario(seed: number, pool: readonly TestKey[]): Scenario {
     epochs.push(turn(scene, applied));
     past.push(new Map(repo.files));
   }
-  return { shippedRoot, epochs, paths: random.some(allPaths, 5) };
+  const odd = oddNames.some((name) => repo.signers.has(name));
+  return { shippedRoot, epochs, paths: random.some(allPaths, 5), named: odd ? ['odd names are kept'] : [] };
 }
 
 /** Publishes with the mutations; files that they spoil are only what this epoch serves. */
 export function turn(scene: Scene, applied: readonly Mutation[]): Epoch {
   const { repo, random } = scene;
-  for (const { when, apply } of applied) if (when === 'document') apply(scene);
+  // A root without its keys or roles is as broken as can be, and nothing is left to change in it.
+  const whole = (): boolean => Object.hasOwn(repo.root, 'keys') && Object.hasOwn(repo.root, 'roles');
+  for (const { when, apply } of applied) if (when === 'document' && whole()) apply(scene);
   const touched = ['root', ...repo.roles.keys()].filter(() => applied.length > 0 || random.chance(0.5));
   repo.publish(...(touched.length > 0 ? touched : ['targets']));
   const clean = new Map(repo.files);
@@ -98,7 +107,8 @@ export function turn(scene: Scene, applied: readonly Mutation[]): Epoch {
 }
 
 function delegateToRoles(repo: RepositorySimulator, random: Random, keys: () => TestKey[]): void {
-  const names = random.some(['alpha', 'beta', 'gamma', 'delta', 'with space', 'up/../down', 'ü'], random.integer(6));
+  const odd = random.chance(0.3) ? oddNames : [];
+  const names = random.some(['alpha', 'beta', 'gamma', 'delta', 'epsilon', ...odd], random.integer(6));
   const all = ['targets'];
   for (const name of names) {
     const signers = keys();

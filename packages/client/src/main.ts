@@ -1,4 +1,5 @@
 /** `countersign-device`: the program on the controller PC. */
+import './small-memory.ts';
 import { Command } from 'commander';
 import { runCommand } from '@countersign/protocol/node';
 import { addAccountCommands } from './commands/account.ts';
