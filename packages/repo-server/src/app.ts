@@ -1,5 +1,5 @@
 /** The server's HTTP face: serving, publishing and health, with one place where errors become answers. */
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { codeOf } from '@countersign/protocol';
 import { describeError } from '@countersign/protocol/node';
@@ -45,7 +45,7 @@ const fastifyCodes: Record<string, keyof typeof serverErrorTable> = {
 export function buildApp({ repository, publications, publishers, readiness, logger }: AppOptions): FastifyInstance {
   const app = fastify({
     ...(logger ? { loggerInstance: logger } : { logger: false }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 1 << 20,
     // Headers within 10 s; a whole request may take long where it uploads, but never without a byte for half a minute.
     requestTimeout: 0,
