@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { ForgetfulDisk, type Call, type Loss } from './disk-model.ts';
+import { cutEverywhere, sitesOf, type Cutting } from './cutting.ts';
 import { recordScenario, type Recording } from './recording.ts';
 import { makeKits, readGrantsFiles, restart, scenarios, type Kits } from './scenarios.ts';
 
@@ -38,60 +38,22 @@ const sites: Record<string, string> = {
   'folder: durable-file.ts syncFolder < store.ts moveIntoStore': 'first install',
 };
 
-/** The product's fsync behind a call: what is synced, by which function, for whom. */
-function siteOf({ site }: Extract<Call, { op: 'fsync' }>, isFolder: boolean): string {
-  const shared = /^(durable-file|tree-writer)\.ts /;
-  const end = site.findIndex((frame) => !shared.test(frame));
-  const frames = site.slice(0, end === -1 ? site.length : end + 1);
-  return `${isFolder ? 'folder' : 'file'}: ${frames.join(' < ')}`;
-}
-
-/** Cuts the power at every moment; the faults found, the first one only if `first`. */
-async function cutEverywhere(
-  name: string,
-  without: string | undefined,
-  stop: 'at all' | 'at first',
-): Promise<string[]> {
+/** Cuts the power at every moment of a scenario; the faults found. */
+function cut(name: string, without: string | undefined, stop?: 'at first'): Promise<string[]> {
   const { start, calls, states, grants, dataFolders } = recordings.get(name)!;
   const scenario = scenarios.find((other) => other.name === name)!;
-  const faults: string[] = [];
-  const disk = new ForgetfulDisk(start, join(folder, `shadow-${crypto.randomUUID()}.db`));
-  let looked = -1;
-  let done = false;
-  const looks = new Set<Promise<void>>();
-  const look = async (where: string, loss: Loss): Promise<void> => {
-    const directory = join(folder, `cut-${crypto.randomUUID()}`);
-    disk.writeTo(directory, loss);
-    const over = done;
-    const note = (what: string): void => void faults.push(`${where}, ${loss} lost: ${what}`);
+  const check: Cutting['check'] = async (directory, over, note) => {
     checkGrants(directory, over ? grants : undefined, note);
-    if (done)
+    if (over) {
       for (const data of dataFolders) if (!existsSync(join(directory, 'data', data))) note(`no data folder of ${data}`);
-    if (over) scenario.holds?.(directory).forEach(note);
+      scenario.holds?.(directory).forEach(note);
+    }
     const recovered = await restart(directory, 'died');
-    for (const fault of recovered.faults) note(fault);
+    recovered.faults.forEach(note);
     if (!states.includes(recovered.state)) note(`came back as ${recovered.state}`);
     if (over && recovered.state !== states.at(-1)) note('what was reported as done is gone');
-    rmSync(directory, { recursive: true });
   };
-  for (const [index, call] of [...calls, { op: 'mark', name: 'end' } as const].entries()) {
-    if (call.op === 'mark') done = true;
-    if (disk.version !== looked || call.op === 'mark')
-      for (const loss of ['everything', 'contents'] as const) {
-        if (stop === 'at first' && faults.length > 0) break;
-        const running = look(`before call ${index + 1} of ${calls.length} (${call.op})`, loss);
-        looks.add(running);
-        void running.finally(() => looks.delete(running));
-        // Most of a look is waiting for the disk.
-        if (looks.size >= 4) await Promise.race(looks);
-      }
-    looked = disk.version;
-    if (call.op === 'fsync' && siteOf(call, disk.isFolder(call)) === without) continue;
-    disk.apply(call);
-  }
-  await Promise.all(looks);
-  disk.close();
-  return faults;
+  return cutEverywhere({ start, calls, folder, without, stop, check });
 }
 
 /** What a component would read before the device program starts again: always whole, and right once the operation is over. */
@@ -121,23 +83,14 @@ function brief(text: string): unknown {
 
 for (const { name } of scenarios)
   test(`${name}: with everything unsynced lost at any moment, the device comes back by itself`, posix, async () => {
-    assert.deepEqual(await cutEverywhere(name, process.env.POWER_LOSS_WITHOUT, 'at all'), []);
+    assert.deepEqual(await cut(name, process.env.POWER_LOSS_WITHOUT), []);
   });
 
 test('the table names every fsync that the operations reach', posix, () => {
-  const found = new Set<string>();
-  for (const { calls, start } of recordings.values()) {
-    const disk = new ForgetfulDisk(start, join(folder, `shadow-${crypto.randomUUID()}.db`));
-    for (const call of calls) {
-      if (call.op === 'fsync') found.add(siteOf(call, disk.isFolder(call)));
-      disk.apply(call);
-    }
-    disk.close();
-  }
-  assert.deepEqual([...found].sort(), Object.keys(sites).sort());
+  assert.deepEqual(sitesOf(recordings.values(), folder), Object.keys(sites).sort());
 });
 
 for (const [site, name] of Object.entries(sites))
   test(`without the fsync of ${site}, ${name} loses something`, posix, async () => {
-    assert.notDeepEqual(await cutEverywhere(name, site, 'at first'), []);
+    assert.notDeepEqual(await cut(name, site, 'at first'), []);
   });

@@ -108,11 +108,16 @@ export function describeTrust(directory: string): string {
 }
 
 /** Digest of every metadata file. */
-export const metadataFiles = (directory: string): Record<string, string> =>
-  Object.fromEntries(
-    globSync('**/*', { cwd: join(directory, 'metadata'), withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name))
-      .sort()
-      .map((file) => [relative(directory, file), sha256(readFileSync(file))]),
-  );
+export const metadataFiles = (directory: string): Record<string, string> => filesBelow(directory, 'metadata');
+
+function filesBelow(directory: string, folder: string): Record<string, string> {
+  const files = globSync('**/*', { cwd: join(directory, folder), withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  return Object.fromEntries(files.map((file) => [relative(directory, file), sha256(readFileSync(file))]));
+}
+
+/** Digest of every file that a download left under its own name. */
+export const downloadedFiles = (directory: string): Record<string, string> =>
+  Object.fromEntries(Object.entries(filesBelow(directory, join('staging', 'downloads'))).filter(([file]) => !file.endsWith('.part')));

@@ -71,12 +71,7 @@ export interface Recording {
 export async function recordScenario(folder: string, scenario: Scenario, kits: Kits): Promise<Recording> {
   const start = join(folder, scenario.name.replaceAll(' ', '-'));
   await arrangeDevice(start, makeDevice, scenario, kits);
-  const whole = `${start}-whole`;
-  cpSync(start, whole, { recursive: true });
-  const recordFile = `${start}.calls`;
-  const { code } = await runOperation(scenario.name, whole, { FAULT_MODE: 'record' }, recordFile);
-  if (code !== 0) throw new Error(`${scenario.name} ended with ${code}`);
-  const calls = (deserialize(readFileSync(recordFile)) as Call[]).map((call) => rebase(call, whole, start));
+  const { whole, calls } = await recordCalls(scenario.name, start, `${start}-whole`);
   return {
     start,
     calls,
@@ -84,6 +79,20 @@ export async function recordScenario(folder: string, scenario: Scenario, kits: K
     grants: readGrantsFiles(whole),
     dataFolders: readdirSync(join(whole, 'data')),
   };
+}
+
+/** Records the operation on a copy of its start; the calls as if it had run on the start itself. */
+export async function recordCalls(
+  name: string,
+  start: string,
+  whole: string,
+): Promise<{ whole: string; calls: Call[] }> {
+  cpSync(start, whole, { recursive: true });
+  const recordFile = `${whole}.calls`;
+  const { code } = await runOperation(name, whole, { FAULT_MODE: 'record' }, recordFile);
+  if (code !== 0) throw new Error(`${name} ended with ${code}`);
+  const calls = (deserialize(readFileSync(recordFile)) as Call[]).map((call) => rebase(call, whole, start));
+  return { whole, calls };
 }
 
 /** The recorded paths as if the operation had run on the start itself. */

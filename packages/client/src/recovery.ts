@@ -51,13 +51,14 @@ export async function recover(device: Device, options: { onProgress?: OnProgress
 
 /**
  * Where the old components were being stopped, they are started again: the last look before a switch is no longer fresh. Past
- * the switch the change goes on; a budget turns it back when it is interrupted too often.
+ * the switch the change goes on, with the starts, since a power cut ends what had been started; a budget turns it back when
+ * it is interrupted too often.
  */
 function resume(device: Device, job: Job): void {
   if (job.phase === 'staging') return;
-  transact(device.database, () => {
-    enterPhase(device, job, job.phase === 'stopping' ? 'restarting' : job.phase, { hook: null });
-  });
+  const again = { stopping: 'restarting', probation: 'starting' } as const;
+  const phase = job.phase in again ? again[job.phase as keyof typeof again] : job.phase;
+  transact(device.database, () => enterPhase(device, job, phase, { hook: null }));
 }
 
 /** Every file of the running generation against its digest list; an alert about a component ends once it is well again. */

@@ -1,0 +1,77 @@
+/** Cuts the power at every moment of a recorded operation and looks at what a disk that forgets would have left. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { ForgetfulDisk, type Call, type Loss } from './disk-model.ts';
+
+type Fsync = Extract<Call, { op: 'fsync' }>;
+
+export interface Cutting {
+  /** The folder before the operation, and what the operation did to it. */
+  readonly start: string;
+  readonly calls: readonly Call[];
+  /** An existing folder for the copies. */
+  readonly folder: string;
+  /** Name of an fsync that is left out. */
+  readonly without?: string | undefined;
+  readonly stop?: 'at first' | undefined;
+  /** Looks at what is left; `over` when the operation had ended. */
+  check(directory: string, over: boolean, note: (fault: string) => void): Promise<void>;
+}
+
+/** The faults that were found. */
+export async function cutEverywhere({ start, calls, folder, without, stop, check }: Cutting): Promise<string[]> {
+  const faults: string[] = [];
+  const scratch = join(folder, crypto.randomUUID());
+  mkdirSync(scratch);
+  const disk = new ForgetfulDisk(start, join(scratch, 'shadow.db'));
+  let looked = -1;
+  let over = false;
+  const looks = new Set<Promise<void>>();
+  const look = async (where: string, loss: Loss): Promise<void> => {
+    const directory = join(scratch, crypto.randomUUID());
+    disk.writeTo(directory, loss);
+    await check(directory, over, (what) => void faults.push(`${where}, ${loss} lost: ${what}`));
+    rmSync(directory, { recursive: true });
+  };
+  for (const [index, call] of [...calls, { op: 'mark', name: 'end' } as const].entries()) {
+    if (call.op === 'mark') over = true;
+    if (disk.version !== looked || call.op === 'mark')
+      for (const loss of ['everything', 'contents'] as const) {
+        if (stop === 'at first' && faults.length > 0) break;
+        const running = look(`before call ${index + 1} of ${calls.length} (${call.op})`, loss);
+        looks.add(running);
+        void running.finally(() => looks.delete(running));
+        // Most of a look is waiting for the disk.
+        if (looks.size >= 4) await Promise.race(looks);
+      }
+    looked = disk.version;
+    if (call.op === 'fsync' && siteOf(call, disk.isFolder(call)) === without) continue;
+    disk.apply(call);
+  }
+  await Promise.all(looks);
+  disk.close();
+  rmSync(scratch, { recursive: true });
+  return faults;
+}
+
+/** The product's fsync behind a call: what is synced, by which function, for whom. */
+function siteOf({ site }: Fsync, isFolder: boolean): string {
+  const shared = /^(durable-file|tree-writer)\.ts /;
+  const end = site.findIndex((frame) => !shared.test(frame));
+  const frames = site.slice(0, end === -1 ? site.length : end + 1);
+  return `${isFolder ? 'folder' : 'file'}: ${frames.join(' < ')}`;
+}
+
+/** Every fsync that recorded operations reach, sorted. */
+export function sitesOf(recordings: Iterable<Pick<Cutting, 'start' | 'calls'>>, folder: string): string[] {
+  const found = new Set<string>();
+  for (const { start, calls } of recordings) {
+    const disk = new ForgetfulDisk(start, join(folder, `shadow-${crypto.randomUUID()}.db`));
+    for (const call of calls) {
+      if (call.op === 'fsync') found.add(siteOf(call, disk.isFolder(call)));
+      disk.apply(call);
+    }
+    disk.close();
+  }
+  return [...found].sort();
+}
