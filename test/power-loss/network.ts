@@ -6,8 +6,6 @@ import { cpSync, globSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '@countersign/protocol';
-import { addAccount, signIn } from '../../packages/client/src/accounts.ts';
-import { recordAnswer, signAnswer } from '../../packages/client/src/approvals.ts';
 import { withLock, type Device } from '../../packages/client/src/device.ts';
 import { decideInstall, fetchArchives } from '../../packages/client/src/downloads.ts';
 import { approvedPlan, installApproved } from '../../packages/client/src/install-flow.ts';
@@ -18,6 +16,7 @@ import { confirmByBothVerifiers } from '../../packages/client/src/verifiers.ts';
 import { addKit } from '../support/device-program.ts';
 import { PublishedRepository } from '../support/published-repository.ts';
 import { repositoryDevice } from '../support/repository-device.ts';
+import { addTechnician, approveOpenPlan } from '../support/technician.ts';
 import { open, type Scenario } from './scenarios.ts';
 
 export interface NetworkScenario extends Omit<Scenario, 'arrange'> {
@@ -52,8 +51,6 @@ export interface NetworkScene {
   readonly approved: string;
 }
 
-const password = 'correct horse battery';
-
 /** Publishes two states and leaves a device in each; `t` ends the server. */
 export async function makeScene(t: Pick<TestContext, 'after'>): Promise<NetworkScene> {
   const time = new Date().toISOString();
@@ -73,19 +70,9 @@ export async function makeScene(t: Pick<TestContext, 'after'>): Promise<NetworkS
   const approved = `${polled}-approved`;
   cpSync(polled, approved, { recursive: true });
   const other = open(approved);
-  const weakCostsForTests = { N: 16, r: 8, p: 1 };
-  await addAccount(other, { name: 'kim', printedName: 'Kim', roles: ['technician'], password, weakCostsForTests });
+  await addTechnician(other);
   await withLock(other, () => poll(other));
-  const { digest, plan } = openPlan(other)!;
-  const decisions = plan.steps.flatMap(({ component, decisions: asked }) =>
-    asked.map(({ capability }) => ({ component, capability, grant: true })),
-  );
-  const terms = plan.steps.flatMap(({ component, terms: asked }) =>
-    asked ? [{ component, version: asked.version }] : [],
-  );
-  const answer = { plan: digest, answer: 'approve' as const, decisions, terms, language: 'en', shown: 'all' };
-  const kim = await signIn(other, 'kim', password);
-  await withLock(other, () => recordAnswer(other, signAnswer(other, answer, kim)));
+  await approveOpenPlan(other);
   await closeConnections(other);
   other.database.close();
   return { repository, polled, approved };
@@ -120,4 +107,6 @@ function filesBelow(directory: string, folder: string): Record<string, string> {
 
 /** Digest of every file that a download left under its own name. */
 export const downloadedFiles = (directory: string): Record<string, string> =>
-  Object.fromEntries(Object.entries(filesBelow(directory, join('staging', 'downloads'))).filter(([file]) => !file.endsWith('.part')));
+  Object.fromEntries(
+    Object.entries(filesBelow(directory, join('staging', 'downloads'))).filter(([file]) => !file.endsWith('.part')),
+  );

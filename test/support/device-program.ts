@@ -152,8 +152,12 @@ function finished(child: ChildProcess): Promise<Answer> {
   });
 }
 
-/** A real component: packed archives with POSIX hook scripts, in the repository but not on offer yet. */
-export async function addKit(repository: PublishedRepository, options: KitOptions): Promise<ReleaseFiles> {
+/** A real component: packed archives with POSIX hook scripts, in the repository but not on offer yet; `other` replaces its base. */
+export async function addKit(
+  repository: PublishedRepository,
+  options: KitOptions,
+  other?: TestArchive,
+): Promise<ReleaseFiles> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-kit-'));
   const { manifest, archives } = await makeKit(folder, options);
   const archiveOf = (capability: string): { archive: TestArchive } | object => {
@@ -164,7 +168,7 @@ export async function addKit(repository: PublishedRepository, options: KitOption
   return repository.addRelease({
     ...manifest,
     capabilities: manifest.capabilities.map((capability) => ({ ...capability, ...archiveOf(capability.id) })),
-    base: { bytes: readFileSync(base.file), unpacked: base.unpacked, files: base.files },
+    base: other ?? { bytes: readFileSync(base.file), unpacked: base.unpacked, files: base.files },
     terms: { version: '2026-01', texts: { en: 'be careful' } },
   });
 }

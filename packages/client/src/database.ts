@@ -8,6 +8,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { codeOf } from '@countersign/protocol';
+import { nodeError } from '@countersign/protocol/node';
 import { clientError } from './errors.ts';
 
 export const schemaVersion = 1;
@@ -118,7 +120,8 @@ export function openDatabase(directory: string): DatabaseSync {
     return database;
   } catch (cause) {
     database?.close();
-    if (cause instanceof Error && 'hint' in cause) throw cause;
+    const failure = databaseFailure(file, cause);
+    if (failure instanceof Error && 'hint' in failure) throw failure;
     throw clientError(
       'RECOVERY_REQUIRED',
       `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
@@ -133,18 +136,32 @@ function connect(file: string): DatabaseSync {
   return database;
 }
 
-/** Runs `work` in one transaction: all of it is kept, or none. */
+/** Runs `work` in one transaction: all of it is kept, or none. @throws DISK_FULL RECOVERY_REQUIRED, and what `work` throws */
 export function transact<T>(database: DatabaseSync, work: () => T): T {
-  database.exec('BEGIN IMMEDIATE');
   try {
+    database.exec('BEGIN IMMEDIATE');
     const result = work();
     database.exec('COMMIT');
     return result;
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK');
-    throw error;
+    throw databaseFailure(database.location() ?? 'the database', error);
   }
 }
+
+/** SQLite's own words for a full disk and for damage, as ours; anything else as it is. */
+export function databaseFailure(file: string, cause: unknown): unknown {
+  const { errcode } = cause as { errcode?: number };
+  if (codeOf(cause) !== 'ERR_SQLITE_ERROR' || errcode === undefined) return cause;
+  const primary = errcode & 0xff;
+  if (primary === sqlite.full) return nodeError('DISK_FULL', `writing ${file}: the disk is full`, { cause });
+  if (primary === sqlite.corrupt || primary === sqlite.notDatabase)
+    return clientError('RECOVERY_REQUIRED', `${file} cannot be used: ${(cause as Error).message}`, { cause });
+  return cause;
+}
+
+/** Primary result codes of SQLite. */
+const sqlite = { corrupt: 11, full: 13, notDatabase: 26 } as const;
 
 export function readSetting<T>(database: DatabaseSync, key: string): T | undefined {
   const row = database.prepare('SELECT value FROM settings WHERE key = ?').get(key) as { value: string } | undefined;

@@ -8,11 +8,11 @@
  */
 import { appendFileSync, chmodSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, escapeText } from '@countersign/protocol';
-import { makeFolder, nodeError } from '@countersign/protocol/node';
-import { createDatabase, databaseFile, openDatabase, readSetting } from './database.ts';
+import { makeFolder, takeLock, type ExclusiveLock } from '@countersign/protocol/node';
+import { createDatabase, databaseFailure, databaseFile, openDatabase, readSetting } from './database.ts';
 import { clientError } from './errors.ts';
 import { engineError } from './engine-errors.ts';
 import { checkFolder, protectFolder } from './platform/folder-safety.ts';
@@ -129,50 +129,36 @@ export async function withLock<T>(device: Device, work: () => Promise<T> | T, op
   try {
     return await work();
   } catch (error) {
-    throw databaseFailure(device, error);
+    throw databaseFailure(databaseFile(device.directory), error);
   } finally {
     held.delete(device);
-    lock.close();
+    lock.release();
   }
 }
-
-/** SQLite's own words for a full disk and for damage, as ours; anything else as it is. */
-function databaseFailure(device: Device, cause: unknown): unknown {
-  const { errcode } = cause as { errcode?: number };
-  const file = databaseFile(device.directory);
-  if (codeOf(cause) !== 'ERR_SQLITE_ERROR' || errcode === undefined) return cause;
-  const primary = errcode & 0xff;
-  if (primary === sqlite.full) return nodeError('DISK_FULL', `writing ${file}: the disk is full`, { cause });
-  if (primary === sqlite.corrupt || primary === sqlite.notDatabase)
-    return clientError('RECOVERY_REQUIRED', `${file} cannot be used: ${(cause as Error).message}`, { cause });
-  return cause;
-}
-
-/** Primary result codes of SQLite. */
-const sqlite = { busy: 5, corrupt: 11, full: 13, notDatabase: 26 } as const;
 
 /** For functions that write: the caller must hold the lock. @throws DEVICE_NOT_LOCKED */
 export function requireLock(device: Device): void {
   if (!held.has(device)) throw engineError('DEVICE_NOT_LOCKED', `writing to ${device.directory} without its lock`);
 }
 
-async function acquire(device: Device, end: number): Promise<DatabaseSync> {
+async function acquire(device: Device, end: number): Promise<ExclusiveLock> {
   const file = join(device.directory, 'lock.db');
   for (;;) {
-    const lock = new DatabaseSync(file, { timeout: 0 });
-    try {
-      lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
-      return lock;
-    } catch (cause) {
-      lock.close();
-      if ((cause as { errcode?: number }).errcode !== sqlite.busy)
-        throw clientError('RECOVERY_REQUIRED', `${file} cannot be locked: ${String(cause)}`, {
-          cause,
-          hint: 'stop the service, remove lock.db and start it again',
-        });
-      if (performance.now() >= end) throw clientError('DEVICE_BUSY', `${file} is held by another process`, { cause });
-    }
+    const lock = tryLock(file);
+    if (lock !== null) return lock;
+    if (performance.now() >= end) throw clientError('DEVICE_BUSY', `${file} is held by another process`);
     await pause(25);
+  }
+}
+
+function tryLock(file: string): ExclusiveLock | null {
+  try {
+    return takeLock(file);
+  } catch (cause) {
+    throw clientError('RECOVERY_REQUIRED', `${file} cannot be locked: ${String(cause)}`, {
+      cause,
+      hint: 'stop the service, remove lock.db and start it again',
+    });
   }
 }
 

@@ -46,7 +46,12 @@ export async function installApproved(device: Device, options: InstallOptions = 
     clearAlert(device, 'UPDATE_AVAILABLE');
     return { ...outcome, plan: digest };
   } catch (error) {
-    settle(device, digest, error, options.signal);
+    try {
+      settle(device, digest, error, options.signal);
+    } catch (also) {
+      // A disk that is full cannot even note it; what went wrong first is the one to tell.
+      device.log({ level: 'error', event: 'plan-not-settled', plan: digest, message: String(also) });
+    }
     throw error;
   }
 }

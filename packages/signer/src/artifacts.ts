@@ -6,7 +6,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import {
   checkStatement,
   codeOf,
@@ -22,7 +21,7 @@ import {
   type ReleaseName,
   type Statement,
 } from '@countersign/protocol';
-import { readIfPresent, writeFailure } from '@countersign/protocol/node';
+import { readIfPresent, takeLock, writeFailure } from '@countersign/protocol/node';
 import { artifactError } from './artifact-errors.ts';
 
 /** A published file and where it lies here. */
@@ -203,16 +202,12 @@ export function withArtifactLock<T>(workspace: string, work: () => T): T {
   } catch (cause) {
     throw writeFailure(folder, 'making the folder', cause);
   }
-  const database = new DatabaseSync(join(folder, '.lock.db'), { timeout: 10_000 });
+  const lock = takeLock(join(folder, '.lock.db'), 10_000);
+  if (lock === null) throw artifactError('ARTIFACT_BUSY', `another command writes to ${folder}`);
   try {
-    try {
-      database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
-    } catch (cause) {
-      throw artifactError('ARTIFACT_BUSY', `another command writes to ${folder}`, { cause });
-    }
     return work();
   } finally {
-    database.close();
+    lock.release();
   }
 }
 

@@ -15,7 +15,8 @@ const busy = 5;
 export function takeLock(file: string, waitMilliseconds = 0): ExclusiveLock | null {
   const database = new DatabaseSync(file, { timeout: waitMilliseconds });
   try {
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    // Nothing is ever written, so no journal is needed, and the lock can be had on a full disk too.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return { release: () => database.close() };
   } catch (cause) {
     database.close();
