@@ -4,13 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '@countersign/protocol';
-import { startServer, type RunningServer } from '@countersign/repo-server';
+import { startServer, type RunningServer, type ServerOptions } from '@countersign/repo-server';
 import { PublisherList } from '../../packages/repo-server/src/publishers.ts';
 import type { PublishedRepository } from './published-repository.ts';
 
-export interface TestServer {
-  readonly directory: string;
+/** What a request of a publisher needs. */
+export interface Api {
+  readonly url: string;
   readonly apiKey: string;
+}
+
+export interface TestServer extends Api {
+  readonly directory: string;
   readonly clock: { now: Date };
   url: string;
   /** Starts it again after `stop`. */
@@ -18,8 +23,16 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-/** A server whose online keys and shipped package are the repository's. */
-export async function startTestServer(t: TestContext, repository: PublishedRepository): Promise<TestServer> {
+/** A server's folder before its first start. */
+export interface ServerFolder {
+  readonly directory: string;
+  readonly apiKey: string;
+  /** Files of the shipped package. */
+  readonly shipped: { readonly root: string; readonly codesign: string; readonly devices: string };
+}
+
+/** Whose online keys and shipped package are the repository's. */
+export function makeServerFolder(repository: PublishedRepository): ServerFolder {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-server-'));
   const state = join(directory, 'server');
   mkdirSync(state);
@@ -28,11 +41,24 @@ export async function startTestServer(t: TestContext, repository: PublishedRepos
   writeFileSync(
     join(state, 'online-keys.secret.json'),
     JSON.stringify({ snapshot: pem('snapshot'), timestamp: pem('timestamp') }),
+    { mode: 0o600 },
   );
-  const shipped = join(directory, 'shipped');
-  mkdirSync(shipped);
-  for (const [name, bytes] of Object.entries(repository.shipped)) writeFileSync(join(shipped, name), bytes);
-  const apiKey = new PublisherList(state).add('test', new Date());
+  mkdirSync(join(directory, 'shipped'));
+  const file = (name: 'root' | 'codesign' | 'devices'): string => {
+    writeFileSync(join(directory, 'shipped', name), repository.shipped[name]);
+    return join(directory, 'shipped', name);
+  };
+  const shipped = { root: file('root'), codesign: file('codesign'), devices: file('devices') };
+  return { directory, apiKey: new PublisherList(state).add('test', new Date()), shipped };
+}
+
+/** A server in this process, until the test ends. */
+export async function startTestServer(
+  t: TestContext,
+  repository: PublishedRepository,
+  options: Pick<Partial<ServerOptions>, 'limits' | 'logger'> = {},
+): Promise<TestServer> {
+  const { directory, apiKey, shipped } = makeServerFolder(repository);
   let running: RunningServer | undefined;
   const server: TestServer = {
     directory,
@@ -42,12 +68,11 @@ export async function startTestServer(t: TestContext, repository: PublishedRepos
     start: async () => {
       running = await startServer({
         directory,
-        root: join(shipped, 'root'),
-        codesign: join(shipped, 'codesign'),
-        devices: join(shipped, 'devices'),
+        ...shipped,
         host: '127.0.0.1',
         port: 0,
         logger: false,
+        ...options,
         clock: () => server.clock.now,
       });
       server.url = running.url;
@@ -104,7 +129,7 @@ export interface Answer {
 }
 
 export async function ask(
-  server: TestServer,
+  server: Api,
   method: string,
   path: string,
   body?: unknown,
@@ -128,9 +153,9 @@ export async function ask(
   };
 }
 
-/** Announces and uploads everything; the answer of the announcement's id. */
+/** Announces and uploads what is missing, from where it broke off; the publication's id. */
 export async function upload(
-  server: TestServer,
+  server: Api,
   repository: PublishedRepository,
   announcement: Announcement,
 ): Promise<string> {
@@ -143,7 +168,8 @@ export async function upload(
         server,
         'PUT',
         `/v1/publications/${begun.body.id!}/blobs/${next.sha256}`,
-        blobOf(repository, next.sha256),
+        blobOf(repository, next.sha256).subarray(next.received),
+        { 'upload-offset': String(next.received) },
       );
   };
   await Promise.all(Array.from({ length: 8 }, work));
@@ -152,7 +178,7 @@ export async function upload(
 
 /** The whole publication. */
 export async function publish(
-  server: TestServer,
+  server: Api,
   repository: PublishedRepository,
   base: Record<string, number> = {},
 ): Promise<Answer> {

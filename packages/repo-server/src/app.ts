@@ -1,5 +1,5 @@
 /** The server's HTTP face: serving, publishing and health, with one place where errors become answers. */
-import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { codeOf } from '@countersign/protocol';
 import { describeError } from '@countersign/protocol/node';
@@ -17,7 +17,21 @@ export interface AppOptions {
   readonly publishers: PublisherList;
   readonly readiness: () => Promise<Readiness>;
   readonly logger: FastifyBaseLogger | false;
+  readonly limits?: Partial<Limits> | undefined;
 }
+
+/** How long, in milliseconds, the server waits for others. */
+export interface Limits {
+  /** For a request's headers. */
+  readonly headers: number;
+  /** For a byte to move on a connection, either way. */
+  readonly silence: number;
+  /** For the rest of a body that was answered before it ended, so that the answer still arrives. */
+  readonly unwantedBody: number;
+  /** When told to stop: for what is under way to end. */
+  readonly closing: number;
+}
+export const usualLimits: Limits = { headers: 10_000, silence: 30_000, unwantedBody: 2000, closing: 60_000 };
 
 const statusOf: Record<string, number> = {
   NOT_FOUND: 404,
@@ -30,10 +44,14 @@ const statusOf: Record<string, number> = {
   STORE_CONFLICT: 409,
   PUBLICATION_INCOMPLETE: 409,
   PUBLICATION_REFUSED: 422,
+  SERVER_ONLINE_KEY: 422,
   SCAN_FAILED: 422,
   REQUEST_TOO_LARGE: 413,
   REQUEST_RANGE: 416,
   DISK_FULL: 507,
+  FILE_READ: 500,
+  FILE_WRITE: 500,
+  INTERNAL: 500,
 };
 const fastifyCodes: Record<string, keyof typeof serverErrorTable> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'REQUEST_TOO_LARGE',
@@ -42,17 +60,21 @@ const fastifyCodes: Record<string, keyof typeof serverErrorTable> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: 'PUBLICATION_REQUEST',
 };
 
-export function buildApp({ repository, publications, publishers, readiness, logger }: AppOptions): FastifyInstance {
+export function buildApp(options: AppOptions): FastifyInstance {
+  const { repository, publications, publishers, readiness, logger } = options;
+  const limits = { ...usualLimits, ...options.limits };
   const app = fastify({
     ...(logger ? { loggerInstance: logger } : { logger: false }),
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 1 << 20,
-    // Headers within 10 s; a whole request may take long where it uploads, but never without a byte for half a minute.
+    // A whole request may take long where it uploads, but never without a byte.
     requestTimeout: 0,
-    connectionTimeout: 30_000,
+    connectionTimeout: limits.silence,
     keepAliveTimeout: 120_000,
     routerOptions: { maxParamLength: 700 },
-    http: { headersTimeout: 10_000 },
+    http: { headersTimeout: limits.headers, connectionsCheckingInterval: limits.headers / 5 },
+    // An address that is none, or too long: not repeated in the answer.
+    frameworkErrors: (_error, _request, reply) => void (reply as FastifyReply).code(404).send(noSuchAddress),
   }) as unknown as FastifyInstance;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -63,22 +85,31 @@ export function buildApp({ repository, publications, publishers, readiness, logg
     registers: [registry],
   });
   const health = new Gauge({ name: 'countersign_ready', help: '0 green, 1 amber, 2 red', registers: [registry] });
-  app.addHook('onResponse', (_request, reply, done) => {
+  app.addHook('onResponse', ({ raw }, reply, done) => {
     answered.inc({ status: String(reply.raw.statusCode) });
+    // Closing at once would lose the answer on its way; reading on for ever would serve whoever never ends.
+    if (!raw.complete) {
+      raw.resume();
+      setTimeout(() => void (raw.complete || raw.destroy()), limits.unwantedBody).unref();
+    }
     done();
   });
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send(answerOf('NOT_FOUND', 'there is no such address')));
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send(noSuchAddress));
   app.setErrorHandler((error, request, reply) => {
     const code = fastifyCodes[codeOf(error) ?? ''];
     const described = code
       ? { code, message: 'the request is not acceptable', hint: serverErrorTable[code].hint }
       : describeError(error);
-    const status = statusOf[described.code] ?? (described.code === 'INTERNAL' ? 500 : 400);
-    if (status >= 500) request.log.error({ err: error }, 'request failed');
+    const status = statusOf[described.code] ?? 400;
+    // See onResponse.
+    void reply.removeHeader('connection');
+    if (status < 500) {
+      const { context } = error as { context?: object };
+      return reply.code(status).send({ error: { ...described, ...(context ? { context } : {}) } });
+    }
     // What went wrong inside is for the log, not for whoever asked.
-    const shown = described.code === 'INTERNAL' ? { ...described, message: 'the server failed' } : described;
-    const context = (error as { context?: object }).context;
-    return reply.code(status).send({ error: { ...shown, ...(context ? { context } : {}) } });
+    request.log.error({ err: error }, 'request failed');
+    return reply.code(status).send({ error: { ...described, message: 'the server failed' } });
   });
   addServing(app, repository.metadata, repository.store);
   addPublications(app, publications, publishers);
@@ -94,6 +125,6 @@ export function buildApp({ repository, publications, publishers, readiness, logg
   return app;
 }
 
-const answerOf = (code: keyof typeof serverErrorTable, message: string) => ({
-  error: { code, message, hint: serverErrorTable[code].hint },
-});
+const noSuchAddress = {
+  error: { code: 'NOT_FOUND', message: 'there is no such address', hint: serverErrorTable.NOT_FOUND.hint },
+};

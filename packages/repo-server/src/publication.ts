@@ -10,7 +10,13 @@ import { serverError } from './errors.ts';
 import { checkPublication } from './publication-gate.ts';
 import type { ShippedChains } from './release-gate.ts';
 import { roleOf, type Current, type Repository } from './repository.ts';
-import { publicationFormat, type PublicationRequest, type PublicationResult, type Staging } from './staging.ts';
+import {
+  publicationFormat,
+  type PublicationRequest,
+  type PublicationResult,
+  type Staging,
+  type Upload,
+} from './staging.ts';
 
 export interface Scanner {
   /** Whether anything is scanned at all. */
@@ -69,15 +75,10 @@ export class Publications {
     return { received: this.#options.staging.received(digest), length };
   }
 
-  /** Takes bytes of a blob from `offset` on. @throws PUBLICATION_UNKNOWN PUBLICATION_BLOB DISK_FULL */
-  async upload(
-    id: string,
-    digest: string,
-    offset: number,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<{ received: number; length: number }> {
+  /** Takes bytes of a blob. @throws PUBLICATION_UNKNOWN PUBLICATION_BLOB DISK_FULL */
+  async upload(id: string, digest: string, upload: Upload): Promise<{ received: number; length: number }> {
     const length = this.#lengthOf(id, digest);
-    return { received: await this.#options.staging.append(digest, length, offset, chunks), length };
+    return { received: await this.#options.staging.append(digest, length, upload), length };
   }
 
   /** Judges and publishes. @throws PUBLICATION_* SCAN_FAILED STORE_CONFLICT SERVER_ONLINE_KEY */

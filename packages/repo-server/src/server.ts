@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { readChain, sha256, trustRoot } from '@countersign/protocol';
 import { describeError, makeFolder, readIfPresent, writeDurable } from '@countersign/protocol/node';
-import { buildApp } from './app.ts';
+import { buildApp, usualLimits, type Limits } from './app.ts';
 import { serverError } from './errors.ts';
 import { lockInstance } from './instance-lock.ts';
 import { readOnlineKeys } from './online-keys.ts';
@@ -29,6 +29,7 @@ export interface ServerOptions {
   readonly port: number;
   readonly logger: FastifyBaseLogger | false;
   readonly clock?: () => Date;
+  readonly limits?: Partial<Limits>;
 }
 
 export interface RunningServer {
@@ -69,8 +70,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         if ((await repository.renew()) && logger) logger.info('online roles renewed');
         failure = null;
       } catch (error) {
-        failure = describeError(error).message;
-        if (logger) logger.error({ code: describeError(error).code }, `renewing online roles: ${failure}`);
+        const { code, message } = describeError(error);
+        // The words are for the log: whoever asks for readiness may be anybody.
+        failure = code;
+        if (logger) logger.error({ code }, `renewing online roles: ${message}`);
       }
     };
     await renew();
@@ -80,6 +83,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       publishers: new PublisherList(state),
       readiness: () => readReadiness(repository, noScanner.active, clock(), failure),
       logger,
+      limits: options.limits,
     });
     await app.listen({ host: options.host, port: options.port });
     const timer = setInterval(() => void renew(), renewalMilliseconds);
@@ -88,10 +92,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}/`,
       close: async () => {
         clearInterval(timer);
-        app.server.closeIdleConnections();
-        // What is under way may end; what hangs does not keep the server.
-        const hanging = setTimeout(() => app.server.closeAllConnections(), 5000);
+        // What is under way may end, and its connection with it; what does not end keeps the server only so long.
+        const idle = setInterval(() => app.server.closeIdleConnections(), 100);
+        const hanging = setTimeout(
+          () => app.server.closeAllConnections(),
+          options.limits?.closing ?? usualLimits.closing,
+        );
         await app.close();
+        clearInterval(idle);
         clearTimeout(hanging);
         await repository.exclusively(() => Promise.resolve());
         lock.release();

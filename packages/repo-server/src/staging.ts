@@ -76,6 +76,15 @@ const Stored = Type.Object(
 export type StoredPublication = Static<typeof Stored>;
 const storedFormat = format('stored publication', Stored, 64 << 20);
 
+/** Bytes of a blob on their way. */
+export interface Upload {
+  /** Where in the blob they begin. */
+  readonly offset: number;
+  /** How many they say they are; null where they do not. */
+  readonly length: number | null;
+  readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
 export class Staging {
   readonly #directory: string;
   readonly #writing = new Set<string>();
@@ -115,11 +124,11 @@ export class Staging {
   isWhole = (sha256: string): boolean => existsSync(this.whole(sha256));
 
   /**
-   * Appends to a blob from `offset` on, and makes it whole when all is there and its digest is right. Two uploads of one blob do not
+   * Appends to a blob, and makes it whole when all is there and its digest is right. Two uploads of one blob do not
    * meet: the second is told where the first stands.
    * @throws PUBLICATION_BLOB DISK_FULL; what came in order is kept, except bytes whose digest is wrong
    */
-  async append(sha256: string, length: number, offset: number, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+  async append(sha256: string, length: number, { offset, length: coming, chunks }: Upload): Promise<number> {
     if (this.isWhole(sha256)) return length;
     if (this.#writing.has(sha256))
       throw serverError('PUBLICATION_BLOB', `${sha256.slice(0, 16)} is being uploaded by another request`);
@@ -133,6 +142,7 @@ export class Staging {
           `${sha256.slice(0, 16)} has ${there} bytes, the upload starts at ${offset}`,
           { context: { received: there } },
         );
+      if (there + (coming ?? 0) > length) throw tooLong(sha256, length, there);
       const total = await appendTo(part, there, length, chunks, sha256);
       if (total < length) return total;
       if ((await digestOf(part)) !== sha256) {
@@ -166,21 +176,23 @@ export class Staging {
   #publication = (id: string): string => join(this.#directory, 'publications', `${id}.json`);
 }
 
+const tooLong = (sha256: string, length: number, received: number): Error =>
+  serverError('PUBLICATION_BLOB', `${sha256.slice(0, 16)} is longer than the ${length} bytes announced`, {
+    context: { received },
+  });
+
 async function appendTo(
   file: string,
   there: number,
   length: number,
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: Upload['chunks'],
   sha256: string,
 ): Promise<number> {
   const descriptor = openSync(file, 'a');
   let total = there;
   try {
     for await (const chunk of chunks) {
-      if (total + chunk.length > length)
-        throw serverError('PUBLICATION_BLOB', `${sha256.slice(0, 16)} is longer than the ${length} bytes announced`, {
-          context: { received: total },
-        });
+      if (total + chunk.length > length) throw tooLong(sha256, length, total);
       for (let at = 0; at < chunk.length;) at += writeSync(descriptor, chunk, at);
       total += chunk.length;
     }

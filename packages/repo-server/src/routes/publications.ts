@@ -1,4 +1,5 @@
 /** The publication API. Every request carries a publisher's key; what it publishes must carry the roles' signatures besides. */
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { serverError } from '../errors.ts';
 import type { Publications } from '../publication.ts';
@@ -18,9 +19,6 @@ export function addPublications(app: FastifyInstance, publications: Publications
         next(error as Error);
       }
     });
-    // A blob is never parsed nor held: its bytes go to the disk as they come.
-    scope.addContentTypeParser('application/octet-stream', (_request, payload, next) => next(null, payload));
-
     scope.post('/v1/publications', { bodyLimit: maximumAnnouncement }, async (request, reply) => {
       const publisher = publishers.authenticate(request.headers.authorization);
       const { id, missing, done: published } = await publications.begin(publisher, request.body);
@@ -32,31 +30,40 @@ export function addPublications(app: FastifyInstance, publications: Publications
       return reply.headers({ 'upload-offset': received, 'upload-length': length }).send();
     });
 
-    scope.put(
-      '/v1/publications/:id/blobs/:sha256',
-      { bodyLimit: Number.MAX_SAFE_INTEGER },
-      async (request: ByBlob, reply) => {
-        const offset = offsetOf(request.headers['upload-offset']);
-        const { received, length } = await publications.upload(
-          idOf(request.params.id),
-          idOf(request.params.sha256),
-          offset,
-          request.body as AsyncIterable<Uint8Array>,
-        );
-        return reply
-          .code(received === length ? 201 : 202)
-          .headers({ 'upload-offset': received, 'upload-length': length })
-          .send({ received, length });
-      },
-    );
-
     scope.post('/v1/publications/:id/commit', async (request: ById) => {
       // Judging a large publication takes longer than a silent connection is otherwise kept.
       request.raw.socket.setTimeout(0);
       return publications.commit(idOf(request.params.id));
     });
+    void scope.register((blobs, _blobOptions, registered) => {
+      addUploads(blobs, publications);
+      registered();
+    });
     done();
   });
+}
+
+/** A blob is never parsed nor held: its bytes go to the disk as they come, and no other content type is read at all. */
+function addUploads(blobs: FastifyInstance, publications: Publications): void {
+  blobs.removeAllContentTypeParsers();
+  blobs.addContentTypeParser('application/octet-stream', (_request, payload, next) => next(null, payload));
+  blobs.put(
+    '/v1/publications/:id/blobs/:sha256',
+    { bodyLimit: Number.MAX_SAFE_INTEGER },
+    async (request: ByBlob, reply) => {
+      const { id, sha256 } = request.params;
+      const { received, length } = await publications.upload(idOf(id), idOf(sha256), {
+        offset: offsetOf(request.headers['upload-offset']),
+        length: request.headers['content-length'] === undefined ? null : Number(request.headers['content-length']),
+        // Not destroyed when it is refused half-way: the answer goes over the same connection.
+        chunks: (request.body as Readable | undefined)?.iterator({ destroyOnReturn: false }) ?? [],
+      });
+      return reply
+        .code(received === length ? 201 : 202)
+        .headers({ 'upload-offset': received, 'upload-length': length })
+        .send({ received, length });
+    },
+  );
 }
 
 function idOf(text: string): string {

@@ -33,17 +33,18 @@ function sendMetadata(
   reply.hijack();
   const { raw } = reply;
   // An explicit header keeps Node from adding Keep-Alive beside it.
+  const connection = raw.shouldKeepAlive ? 'keep-alive' : 'close';
   if (!file) {
-    raw.writeHead(404, { connection: 'keep-alive', 'content-length': 0 }).end();
+    raw.writeHead(404, { connection, 'content-length': 0 }).end();
     return;
   }
   const caching = {
-    connection: 'keep-alive',
+    connection,
     etag: file.etag,
     'cache-control': file.immutable ? immutable : 'no-cache',
   };
-  if (request.headers['if-none-match'] === file.etag) {
-    raw.writeHead(304, { connection: 'keep-alive', etag: file.etag }).end();
+  if (isKnown(request.headers['if-none-match'], file.etag)) {
+    raw.writeHead(304, { connection, etag: file.etag }).end();
     return;
   }
   raw.writeHead(200, { ...caching, 'content-type': 'application/json', 'content-length': file.bytes.length });
@@ -65,7 +66,7 @@ async function sendTarget(
     'accept-ranges': 'bytes',
     etag: file.etag,
   };
-  if (request.headers['if-none-match'] === file.etag) return void reply.code(304).headers(headers).send();
+  if (isKnown(request.headers['if-none-match'], file.etag)) return void reply.code(304).headers(headers).send();
   const ifRange = request.headers['if-range'];
   const wanted = ifRange === undefined || ifRange === file.etag ? readRange(request.headers.range, file.length) : null;
   if (wanted === 'unsatisfiable') {
@@ -86,6 +87,10 @@ async function sendTarget(
     reply.raw.destroy();
   }
 }
+
+/** Whether the asker has it (RFC 9110 §13.1.2): a proxy that compresses makes an ETag weak, which changes nothing here. */
+const isKnown = (header: string | undefined, etag: string): boolean =>
+  header === etag || (header?.split(',').some((one) => [etag, '*'].includes(one.trim().replace(/^W\//, ''))) ?? false);
 
 /** One range of bytes (RFC 9110 §14); null for anything else, which is then answered whole. */
 export function readRange(header: string | undefined, length: number): ByteRange | null | 'unsatisfiable' {
