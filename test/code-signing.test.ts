@@ -166,27 +166,39 @@ test('refuses a certificate of one authority as an identity of another', () => {
   assert.throws(() => judge(good, { authority: split }), { code: 'CODESIGN_THRESHOLD', message: /CODESIGN_IDENTITY/ });
 });
 
-for (const [what, change] of [
+for (const [what, says, change] of [
   [
     'an older media type',
+    /not a Sigstore v0\.3 bundle/,
     (bundle) => Object.assign(bundle, { mediaType: 'application/vnd.dev.sigstore.bundle+json;version=0.2' }),
   ],
-  ['another payload type', (bundle) => Object.assign(at(bundle, 'dsseEnvelope'), { payloadType: 'text/plain' })],
+  [
+    'another payload type',
+    /something else than an in-toto statement/,
+    (bundle) => Object.assign(at(bundle, 'dsseEnvelope'), { payloadType: 'text/plain' }),
+  ],
   [
     'a second signature',
+    /not a valid Sigstore bundle/,
     (bundle) => (at(bundle, 'dsseEnvelope').signatures as unknown[]).push(at(bundle, 'dsseEnvelope', 'signatures', 0)),
   ],
-  ['no envelope', (bundle) => delete (bundle as Record<string, unknown>).dsseEnvelope],
+  [
+    'no envelope',
+    /not a (DSSE|valid Sigstore) bundle/,
+    (bundle) => delete (bundle as Record<string, unknown>).dsseEnvelope,
+  ],
   [
     'a certificate chain',
+    /neither by one certificate nor by a key|not a valid Sigstore bundle/,
     (bundle) => {
       const material = at(bundle, 'verificationMaterial');
       material.x509CertificateChain = { certificates: [material.certificate] };
       delete material.certificate;
     },
   ],
-] as [string, (bundle: Record<string, never>) => void][])
-  test(`refuses a bundle with ${what}`, () => assert.throws(() => judge(bend(change)), { code: 'CODESIGN_BUNDLE' }));
+] as [string, RegExp, (bundle: Record<string, never>) => void][])
+  test(`refuses a bundle with ${what}`, () =>
+    assert.throws(() => judge(bend(change)), { code: 'CODESIGN_BUNDLE', message: says }));
 
 test('refuses a bundle without a timestamp, with an ungranted one, or with one of another signature', async () => {
   const without = bend((bundle) =>
@@ -229,10 +241,12 @@ test('refuses bundles that sign different statements, an unfinished line, too ma
     certificateSigner(leaf, time.url),
   );
   assert.throws(() => judge(Buffer.concat([good, second])), { code: 'CODESIGN_STATEMENTS_DIFFER' });
-  assert.throws(() => judge(good.subarray(0, -1)), { code: 'CODESIGN_BUNDLE' });
-  assert.throws(() => judge(Buffer.alloc(0)), { code: 'CODESIGN_BUNDLE' });
-  assert.throws(() => judge(Buffer.concat(Array.from({ length: 17 }, () => good))), { code: 'CODESIGN_BUNDLE' });
-  assert.throws(() => judge(Buffer.alloc((1 << 20) + 1, 0x0a)), { code: 'CODESIGN_BUNDLE' });
+  const refused = (file: Buffer, message: RegExp): void =>
+    assert.throws(() => judge(file), { code: 'CODESIGN_BUNDLE', message });
+  refused(good.subarray(0, -1), /does not end with a newline/);
+  refused(Buffer.alloc(0), /does not end with a newline/);
+  refused(Buffer.concat(Array.from({ length: 17 }, () => good)), /more than 16 bundles/);
+  refused(Buffer.alloc((1 << 20) + 1, 0x0a), /bytes, allowed are/);
 });
 
 test('refuses a component without a rule, and a statement of another release', () => {

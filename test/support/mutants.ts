@@ -36,7 +36,11 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
   },
   {
     files: 'packages/protocol/src/release/*.ts',
-    tests: ['packages/protocol/src/release/*.test.ts', 'test/code-signing.test.ts', 'test/interoperability/*.test.ts'],
+    tests: [
+      'packages/protocol/src/release/*.test.ts',
+      'test/code-signing.test.ts',
+      'test/attacks/{release,stolen-keys,old-versions}.test.ts',
+    ],
   },
   { files: 'packages/protocol/src/consent/*.ts', tests: ['packages/protocol/src/consent/*.test.ts'] },
   { files: 'packages/protocol/src/node/*.ts', tests: ['packages/protocol/src/node/*.test.ts'] },

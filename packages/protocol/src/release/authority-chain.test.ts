@@ -125,7 +125,11 @@ test('refuses an envelope of another kind', async () => {
 });
 
 test('refuses an unfinished line and a flipped byte anywhere', () => {
-  assert.throws(() => readChain('devices', third.subarray(0, -1), first), { code: 'AUTHORITY_CHAIN' });
+  const refused = (chain: Buffer, message: RegExp): void =>
+    assert.throws(() => readChain('devices', chain, first), { code: 'AUTHORITY_CHAIN', message });
+  refused(third.subarray(0, -1), /does not end with a newline/);
+  refused(Buffer.concat([third, Buffer.alloc(8 << 20, 0x20)]), /bytes, allowed are/);
+  refused(Buffer.concat([first, Buffer.alloc(1000, 0x0a)]), /more than 1000 versions/);
   fc.assert(
     fc.property(fc.nat({ max: third.length - 1 }), fc.integer({ min: 1, max: 255 }), (at, mask) => {
       const changed = Buffer.from(third);
@@ -156,7 +160,12 @@ const codesign = (more: Partial<CodesignAuthority>): CodesignAuthority => ({
 
 test('accepts a codesign body that agrees with itself', () => checkCodesign(codesign({})));
 
+const odd: PublicKey = { keytype: 'ed448', scheme: 'ed448', keyval: { public: 'ab' } };
+const twin: PublicKey = { ...a.key, keytype: 'ecdsa-sha2-nistp256' };
+
 for (const [what, more] of [
+  ['a signer’s key that cannot be used', { signers: { keys: { ...keysOf(a, b), [keyIdOf(odd)]: odd }, threshold: 1 } }],
+  ['one key as two signers', { signers: { keys: { ...keysOf(a), [keyIdOf(twin)]: twin }, threshold: 1 } }],
   ['a threshold that its signers cannot reach', { signers: { keys: keysOf(a), threshold: 2 } }],
   ['a key under an id that is not its own', { signers: { keys: { [b.keyid]: a.key }, threshold: 1 } }],
   ['an identity of an authority that is not there', { authorities: {} }],

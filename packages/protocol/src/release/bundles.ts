@@ -40,6 +40,7 @@ export function readBundles(bytes: Uint8Array): readonly [ReleaseBundle, ...Rele
     start = end + 1;
   }
   const [first, ...rest] = lines.map((line, index) => readBundle(line, `bundle ${index + 1}`));
+  // equivalent: there is a newline, so there is a line
   if (!first) throw codesignError('CODESIGN_BUNDLE', 'the bundle file is empty');
   for (const [index, other] of rest.entries())
     if (!other.statement.equals(first.statement))
@@ -61,6 +62,7 @@ function readBundle(line: Buffer, what: string): ReleaseBundle {
   if (bundle.content.$case !== 'dsseEnvelope') throw wrong('is not a DSSE bundle');
   const { payloadType, payload, signatures } = bundle.content.dsseEnvelope;
   if (payloadType !== statementPayloadType) throw wrong('signs something else than an in-toto statement');
+  // equivalent: the library takes no other number either
   if (signatures.length !== 1) throw wrong(`has ${signatures.length} signatures, expected 1`);
   const timestamps = bundle.verificationMaterial.timestampVerificationData?.rfc3161Timestamps ?? [];
   if (timestamps.length + bundle.verificationMaterial.tlogEntries.length > maximumTimestamps)
