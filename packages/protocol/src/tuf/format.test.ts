@@ -64,19 +64,23 @@ const ofAll = (document: () => Json): Fault[] => [
   [document, 'version', '3', /version is no positive integer/],
   [document, 'version', 1.5, /version is no positive integer/],
   [document, 'version', 2 ** 53, /version is no positive integer/],
+  [document, 'spec_version', ['1.0.31'], /spec_version is not 1\.x/],
   [document, 'expires', undefined, /expires is no UTC time/],
+  [document, 'expires', ['2027-01-01T00:00:00Z'], /expires is no UTC time/],
   [document, 'expires', '2027-02-30T00:00:00Z', /expires is no UTC time/],
 ];
 const ofKeys = (document: () => Json, at: string): Fault[] => [
   [document, at, undefined, /keys is no object/],
   [document, at, [], /keys is no object/],
   [document, `${at}/a`, 'key', /no keytype or no scheme/],
+  [document, `${at}/a`, null, /no keytype or no scheme/],
   [document, `${at}/a/keytype`, 1, /no keytype or no scheme/],
   [document, `${at}/a/scheme`, undefined, /no keytype or no scheme/],
   [document, `${at}/a/keyval`, 'ab', /a key has no keyval/],
 ];
 const ofRole = (document: () => Json, at: string): Fault[] => [
   [document, at, [], /a role has no keyids/],
+  [document, at, null, /a role has no keyids/],
   [document, `${at}/keyids`, 'a', /a role has no keyids/],
   [document, `${at}/keyids`, ['a', 1], /a role has no keyids/],
   [document, `${at}/keyids`, ['a', 'a'], /a role names a key id twice/],
@@ -85,6 +89,7 @@ const ofRole = (document: () => Json, at: string): Fault[] => [
 ];
 const ofMeta = (document: () => Json, at: string): Fault[] => [
   [document, at, 1, /an entry of meta has no version/],
+  [document, at, null, /an entry of meta has no version/],
   [document, `${at}/version`, 0, /an entry of meta has no version/],
   [document, `${at}/length`, -1, /a length in meta is no integer/],
   [document, `${at}/hashes`, 'ab', /hashes is no object/],
@@ -191,11 +196,13 @@ test('of a key that stands twice the last counts, for what is read and for what 
 for (const [text, says] of [
   ['', /./],
   ['[]', /no signed or no signatures/],
+  ['null', /no signed or no signatures/],
   ['"signed"', /no signed or no signatures/],
   ['{"signatures":[]}', /no signed or no signatures/],
   [`{${signed}}`, /no signed or no signatures/],
   [`{"signatures":{},${signed}}`, /signatures is no list/],
   [`{"signatures":["a"],${signed}}`, /no keyid or no sig/],
+  [`{"signatures":[null],${signed}}`, /no keyid or no sig/],
   [`{"signatures":[{"keyid":1,"sig":"00"}],${signed}}`, /no keyid or no sig/],
   [`{"signatures":[{"keyid":"a"}],${signed}}`, /no keyid or no sig/],
   [`{"signatures":[{"keyid":"a","sig":"00"},{"keyid":"a","sig":"01"}],${signed}}`, /two signatures have the key id a/],

@@ -353,3 +353,17 @@ test('unknown fields are signed and kept', () => {
   delete stripped.signed.unknown;
   refused('TUF_SIGNATURE', () => trustRoot(serialize(stripped.signed, stripped.signatures)));
 });
+
+test('a search ends aloud after as many delegated roles as it may visit, and cycles end by themselves', () => {
+  const repo = new RepositorySimulator();
+  const names = ['a', 'b', 'c'];
+  for (const [index, name] of names.entries()) repo.delegate(names[index - 1] ?? 'targets', name, ['*']);
+  const key = repo.signers.get('a')!;
+  repo.delegate('c', 'a', ['*'], { keys: key });
+  repo.publish();
+  let state = follow(repo);
+  for (const [index, name] of names.entries())
+    state = updateTargets(state, name, names[index - 1] ?? 'targets', repo.bytes(name), repo.now);
+  assert.equal(findTarget(state, 'x', { maximumDelegations: 3 }).kind, 'absent');
+  refused('TUF_LIMIT', () => findTarget(state, 'x', { maximumDelegations: 2 }));
+});
