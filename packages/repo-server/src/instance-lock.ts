@@ -1,4 +1,4 @@
-/** One process for one folder. */
+/** One process for one folder; the system gives the lock back when the process dies. */
 import { join } from 'node:path';
 import { takeLock, type ExclusiveLock } from '@countersign/protocol/node';
 import { serverError } from './errors.ts';
@@ -6,6 +6,6 @@ import { serverError } from './errors.ts';
 /** Holds the folder until `release`. @throws SERVER_ALREADY_RUNNING */
 export function lockInstance(directory: string): ExclusiveLock {
   const lock = takeLock(join(directory, 'lock.db'), 200);
-  if (lock === null) throw serverError('SERVER_ALREADY_RUNNING', `another process serves ${directory}`);
+  if (!lock) throw serverError('SERVER_ALREADY_RUNNING', `another process serves ${directory}`);
   return lock;
 }

@@ -7,7 +7,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { format, MapOf, parseJson, Sha256, Time, timeText } from '@countersign/protocol';
-import { readIfPresent, writeDurable } from '@countersign/protocol/node';
+import { readIfPresent, takeLock, writeDurable } from '@countersign/protocol/node';
 import { serverError } from './errors.ts';
 
 const Publishers = Type.Object(
@@ -21,6 +21,7 @@ const Publishers = Type.Object(
   { additionalProperties: false },
 );
 type Publishers = Static<typeof Publishers>;
+type Publisher = Publishers['publishers'][string];
 const publishersFormat = format('publishers', Publishers);
 const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
 
@@ -36,24 +37,24 @@ export class PublisherList {
     return bytes ? publishersFormat.check(parseJson(bytes, this.#file, 1 << 20), this.#file).publishers : {};
   }
 
-  /** The new key: the only time that it is seen. @throws PUBLISHER_NAME */
+  /** The new key: the only time that it is seen. @throws PUBLISHER_NAME STORE_CONFLICT */
   add(name: string, now: Date): string {
-    const publishers = this.list();
     if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name))
       throw serverError('PUBLISHER_NAME', 'the name has characters other than a-z, 0-9 and dash');
-    const before = Object.hasOwn(publishers, name) ? publishers[name] : undefined;
-    if (before && !before.revoked) throw serverError('PUBLISHER_NAME', `${name} is a publisher already`);
     const key = `countersign-${name}-${randomBytes(32).toString('base64url')}`;
-    this.#write({ ...publishers, [name]: { key: digest(key).toString('hex'), created: timeText(now) } });
+    this.#change(name, (before) => {
+      if (before && !before.revoked) throw serverError('PUBLISHER_NAME', `${name} is a publisher already`);
+      return { key: digest(key).toString('hex'), created: timeText(now) };
+    });
     return key;
   }
 
-  /** @throws PUBLISHER_NAME */
+  /** @throws PUBLISHER_NAME STORE_CONFLICT */
   revoke(name: string, now: Date): void {
-    const publishers = this.list();
-    const before = Object.hasOwn(publishers, name) ? publishers[name] : undefined;
-    if (!before || before.revoked) throw serverError('PUBLISHER_NAME', `${name} is no publisher`);
-    this.#write({ ...publishers, [name]: { ...before, revoked: timeText(now) } });
+    this.#change(name, (before) => {
+      if (!before || before.revoked) throw serverError('PUBLISHER_NAME', `${name} is no publisher`);
+      return { ...before, revoked: timeText(now) };
+    });
   }
 
   /** Whose key stands in the header. @throws PUBLISHER_UNKNOWN */
@@ -68,11 +69,23 @@ export class PublisherList {
     return found;
   }
 
-  #write(publishers: Publishers['publishers']): void {
-    writeDurable(
-      this.#file,
-      publishersFormat.serialize({ _type: 'https://countersign.dev/publishers/v1', publishers }),
-      { mode: 0o600 },
-    );
+  /** One change at a time, by whatever process: none may undo a revocation that it did not see. */
+  #change(name: string, change: (before: Publisher | undefined) => Publisher): void {
+    const lock = takeLock(`${this.#file}.lock.db`, 5000);
+    if (!lock) throw serverError('STORE_CONFLICT', `${this.#file} is being changed by another process`);
+    try {
+      const publishers = this.list();
+      const changed = change(Object.hasOwn(publishers, name) ? publishers[name] : undefined);
+      writeDurable(
+        this.#file,
+        publishersFormat.serialize({
+          _type: 'https://countersign.dev/publishers/v1',
+          publishers: { ...publishers, [name]: changed },
+        }),
+        { mode: 0o600 },
+      );
+    } finally {
+      lock.release();
+    }
   }
 }
