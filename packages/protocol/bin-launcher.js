@@ -38,7 +38,7 @@ export async function launch(from, main) {
     process.exitCode = 1;
     return;
   }
-  const child = spawn(node, [file, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const child = spawn(node, [fileURLToPath(from), ...process.argv.slice(2)], { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => {
     console.error(`error[NODE_TOO_OLD]: the project's Node did not start: ${error.message}\nhint: run npm ci again`);
