@@ -183,6 +183,17 @@ for (const [what, says, change] of [
     (bundle) => (at(bundle, 'dsseEnvelope').signatures as unknown[]).push(at(bundle, 'dsseEnvelope', 'signatures', 0)),
   ],
   [
+    'a signature over bytes instead of an envelope',
+    /is not a DSSE bundle/,
+    (bundle) => {
+      const { dsseEnvelope, ...rest } = bundle as unknown as Record<string, unknown>;
+      assert.ok(dsseEnvelope);
+      for (const name of Object.keys(bundle)) delete (bundle as Record<string, unknown>)[name];
+      const messageDigest = { algorithm: 'SHA2_256', digest: Buffer.alloc(32).toString('base64') };
+      Object.assign(bundle, rest, { messageSignature: { messageDigest, signature: 'AAAA' } });
+    },
+  ],
+  [
     'no envelope',
     /not a (DSSE|valid Sigstore) bundle/,
     (bundle) => delete (bundle as Record<string, unknown>).dsseEnvelope,

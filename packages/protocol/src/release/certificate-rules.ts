@@ -33,6 +33,7 @@ export function checkLeaf(der: Buffer): LeafCertificate {
   } catch (cause) {
     throw wrong('cannot be read', cause);
   }
+  // equivalent: each of the two readers tells by itself
   if (!certificate.raw.equals(der) || !parsed.root.toDER().equals(der)) throw wrong('has bytes beyond its DER form');
   if (certificate.ca) throw wrong('is a CA certificate');
   if (!certificate.keyUsage?.includes(codeSigning)) throw wrong('is not for code signing');
