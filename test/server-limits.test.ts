@@ -168,3 +168,19 @@ test('who asks for a large file and does not read it loses the connection', asyn
   const got = first.length + (await untilClosed(socket.resume())).length;
   assert.ok(got < 32 << 20, `${got} bytes came`);
 });
+
+test('who does not read to the end keeps a server that stops only so long', async (t) => {
+  const { repository, server } = await scene(t, { closing: 300 }, Buffer.alloc(32 << 20, 'x'));
+  assert.equal((await publish(server, repository)).status, 200);
+  const [name] = [...repository.files].find(([file]) => file.endsWith('.any.base.tar.zst'))!;
+  const socket = dial(server.url);
+  socket.write(head(`GET /${name}`, {}));
+  await once(socket, 'data');
+  socket.pause();
+  const begun = performance.now();
+  await server.stop();
+  assert.ok(performance.now() - begun >= 290, 'what is under way was given its time');
+  socket.destroy();
+  await server.start();
+  assert.equal((await ask(server.url, 'GET /healthz')).status, 200);
+});
