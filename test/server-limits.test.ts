@@ -141,7 +141,7 @@ test('who is slow with the headers, says nothing, or drips a body that nobody wa
 });
 
 test('an upload that stops in its middle is let go, and what came is kept', async (t) => {
-  const { repository, server } = await scene(t, { silence: 300 });
+  const { repository, server } = await scene(t, { silence: 1000 });
   const announcement = announcementOf(repository);
   const { id } = (await askApi(server, 'POST', '/v1/publications', announcement)).body;
   const { sha256: digest, length } = announcement.targets.find((one) => one.length > 20)!;
@@ -156,7 +156,7 @@ test('an upload that stops in its middle is let go, and what came is kept', asyn
 });
 
 test('who asks for a large file and does not read it loses the connection', async (t) => {
-  const { repository, server } = await scene(t, { silence: 300 }, Buffer.alloc(32 << 20, 'x'));
+  const { repository, server } = await scene(t, { silence: 1000 }, Buffer.alloc(32 << 20, 'x'));
   assert.equal((await publish(server, repository)).status, 200);
   const [name] = [...repository.files].find(([file]) => file.endsWith('.any.base.tar.zst'))!;
   const socket = dial(server.url);

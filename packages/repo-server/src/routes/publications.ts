@@ -1,4 +1,5 @@
 /** The publication API. Every request carries a publisher's key; what it publishes must carry the roles' signatures besides. */
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { serverError } from '../errors.ts';
@@ -21,6 +22,7 @@ export function addPublications(app: FastifyInstance, publications: Publications
     });
     scope.post('/v1/publications', { bodyLimit: maximumAnnouncement }, async (request, reply) => {
       const publisher = publishers.authenticate(request.headers.authorization);
+      waitForServer(request.raw);
       const { id, missing, done: published } = await publications.begin(publisher, request.body);
       return reply.code(201).send({ id, missing, ...(published ? { published } : {}) });
     });
@@ -31,8 +33,7 @@ export function addPublications(app: FastifyInstance, publications: Publications
     });
 
     scope.post('/v1/publications/:id/commit', async (request: ById) => {
-      // Judging a large publication takes longer than a silent connection is otherwise kept.
-      request.raw.socket.setTimeout(0);
+      waitForServer(request.raw);
       return publications.commit(idOf(request.params.id));
     });
     void scope.register((blobs, _blobOptions, registered) => {
@@ -52,6 +53,7 @@ function addUploads(blobs: FastifyInstance, publications: Publications): void {
     { bodyLimit: Number.MAX_SAFE_INTEGER },
     async (request: ByBlob, reply) => {
       const { id, sha256 } = request.params;
+      request.raw.on('end', () => waitForServer(request.raw));
       const { received, length } = await publications.upload(idOf(id), idOf(sha256), {
         offset: offsetOf(request.headers['upload-offset']),
         length: request.headers['content-length'] === undefined ? null : Number(request.headers['content-length']),
@@ -65,6 +67,9 @@ function addUploads(blobs: FastifyInstance, publications: Publications): void {
     },
   );
 }
+
+/** Judging or hashing what is large takes longer than a silent connection is otherwise kept; until the next request on it. */
+const waitForServer = ({ socket }: IncomingMessage): void => void socket.setTimeout(0);
 
 function idOf(text: string): string {
   if (!/^[0-9a-f]{64}$/.test(text)) throw serverError('PUBLICATION_REQUEST', 'the address names no sha256');
