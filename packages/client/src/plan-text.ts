@@ -12,6 +12,7 @@ import {
   type PlanStep,
   type ReleaseTexts,
 } from '@countersign/protocol';
+import { paragraphs } from './text-layout.ts';
 
 /** What the plan's releases say about themselves, by component. */
 export interface PlanSources {
@@ -23,11 +24,15 @@ export interface PlanSources {
 
 const changes: Record<Decision['change'], string> = {
   new: 'new',
-  widened: 'reaches further than what you allowed',
-  'contract-changed': 'means something else than what you allowed',
-  'risk-raised': 'is riskier than what you allowed',
+  widened: 'reaches further than',
+  'contract-changed': 'means something else than',
+  'risk-raised': 'is riskier than',
   requested: 'requested here',
 };
+const changeOf = ({ change, before }: Decision): string =>
+  change === 'new' || change === 'requested'
+    ? changes[change]
+    : `${changes[change]} ${before ? 'what you allowed' : 'when it was kept off'}`;
 const risks: Record<Decision['risk'], string> = {
   standard: 'standard risk',
   high: 'high risk',
@@ -45,8 +50,6 @@ const actions: Record<PlanStep['action'], string> = {
   regrant: 'stays as it is, capabilities change',
   remove: 'is REMOVED',
 };
-
-const indent = (text: string, by: string): string[] => text.split(/\r?\n/).map((line) => `${by}${escapeText(line)}`);
 
 /** The lines that are shown before the questions. */
 export function describePlan(plan: Plan, digest: string, sources: PlanSources): string[] {
@@ -77,7 +80,7 @@ function describeStep(step: PlanStep, { manifests, texts, language }: PlanSource
   if (step.off.length > 0) lines.push(`  stays off: ${step.off.join(', ')}`);
   const release = texts.get(step.component);
   if (release && Object.keys(release.notes).length > 0 && step.to && step.action !== 'regrant')
-    lines.push('  what the vendor says:', ...indent(textFor(release.notes, language).trim(), '    '));
+    lines.push('  what the vendor says:', ...paragraphs(textFor(release.notes, language), '    '));
   if (step.terms) lines.push(`  terms ${step.terms.version} are to be read and accepted`);
   return lines;
 }
@@ -87,9 +90,9 @@ export function describeDecision(decision: Decision, manifest: Manifest | undefi
   const declared: Capability | undefined = manifest?.capabilities.find(({ id }) => id === decision.capability);
   const title = declared ? textFor(declared.title, language) : decision.capability;
   const lines = [
-    `  ? ${escapeText(title)} (${decision.capability}): ${changes[decision.change]}, ${risks[decision.risk]}${decision.required ? ', the component needs it' : ''}`,
+    `  ? ${escapeText(title)} (${decision.capability}): ${changeOf(decision)}, ${risks[decision.risk]}${decision.required ? ', the component needs it' : ''}`,
   ];
-  if (declared) lines.push(...indent(textFor(declared.description, language), '      '));
+  if (declared) lines.push(...paragraphs(textFor(declared.description, language), '      '));
   lines.push(...scopeLines('reaches', decision.scope));
   if (decision.before) lines.push(...scopeLines('until now', decision.before.scope));
   return lines;

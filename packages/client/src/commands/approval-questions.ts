@@ -2,17 +2,21 @@
  * The approval on a terminal: the plan in words, the terms to read, then one question for each capability whose default is to
  * keep it off, then who signs. Nothing is signed before the last question; ending any question changes nothing.
  */
-import { confirm, isCancel, note, select, text } from '@clack/prompts';
-import { escapeText, textFor, type Plan } from '@countersign/protocol';
+import { confirm, isCancel, select, text } from '@clack/prompts';
+import { textFor, type Plan } from '@countersign/protocol';
 import type { Terminal } from '@countersign/protocol/node';
 import type { Decisions } from '../decisions-file.ts';
 import { clientError } from '../errors.ts';
 import { describeDecision, describePlan, type PlanSources } from '../plan-text.ts';
+import { paragraphs, wrap } from '../text-layout.ts';
 
 const orCancel = <T>(answer: T): Exclude<T, symbol> => {
   if (isCancel(answer)) throw clientError('CANCELLED', 'the person ended the question');
   return answer as Exclude<T, symbol>;
 };
+
+/** Columns to fill: what can be read at ease. */
+export const screenWidth = (): number => Math.min(Math.max(process.stdout.columns || 100, 40), 110);
 
 /** Shows the plan and asks each decision. */
 export async function askDecisions(
@@ -21,20 +25,19 @@ export async function askDecisions(
   planDigest: string,
   sources: PlanSources,
 ): Promise<Decisions> {
-  for (const line of describePlan(plan, planDigest, sources)) terminal.print(line);
-  terminal.print();
+  const show = (lines: readonly string[]): void => wrap(lines, screenWidth()).forEach((line) => terminal.print(line));
+  show([...describePlan(plan, planDigest, sources), '']);
   const terms: Decisions['terms'] = [];
   const decisions: Decisions['decisions'] = [];
   for (const step of plan.steps) {
     if (step.terms) {
       const words = sources.texts.get(step.component)?.terms ?? {};
-      note(
-        textFor(words, sources.language)
-          .split('\n')
-          .map((line) => escapeText(line))
-          .join('\n'),
+      show([
         `Terms ${step.terms.version} of ${step.component}`,
-      );
+        '',
+        ...paragraphs(textFor(words, sources.language), '  '),
+        '',
+      ]);
       const accepted = orCancel(
         await confirm({ message: `Accept terms ${step.terms.version} of ${step.component}?`, initialValue: false }),
       );
@@ -43,8 +46,7 @@ export async function askDecisions(
       terms.push({ component: step.component, version: step.terms.version, accepted });
     }
     for (const decision of step.decisions) {
-      for (const line of describeDecision(decision, sources.manifests.get(step.component), sources.language))
-        terminal.print(line);
+      show(describeDecision(decision, sources.manifests.get(step.component), sources.language));
       const answer = orCancel(
         await select({
           message: `${step.component}: ${decision.capability}`,

@@ -13,8 +13,9 @@ import { lastOmissions } from '../planning.ts';
 import type { StoredPlan } from '../plans.ts';
 import { findPlan, planSources } from '../plan-sources.ts';
 import { describePlan } from '../plan-text.ts';
+import { wrap } from '../text-layout.ts';
 import type { PollResult } from '../polling.ts';
-import { askAccount, askDecisions, askReason } from './approval-questions.ts';
+import { askAccount, askDecisions, askReason, screenWidth } from './approval-questions.ts';
 import { addPersonOptions, canAsk, signPersonIn, withDevice, type PersonOptions } from './session.ts';
 
 interface AnswerOptions extends PersonOptions {
@@ -51,7 +52,8 @@ export function addPlanCommands(program: Command): void {
           writeDurable(options.decisionsTemplate, `${JSON.stringify(decisionsTemplate(plan, digest), null, 2)}\n`);
         const omitted = lastOmissions(device);
         terminal.answer({ plan: digest, state, reason, until, body: plan, omitted }, () => {
-          for (const line of wordsOf(device, stored, options.language)) terminal.print(line);
+          const lines = wordsOf(device, stored, options.language);
+          for (const line of process.stdout.isTTY ? wrap(lines, screenWidth()) : lines) terminal.print(line);
           terminal.print(`\nstate: ${state}${reason === null ? '' : ` (${reason})`}${until ? ` until ${until}` : ''}`);
           for (const one of omitted)
             terminal.print(`left out: ${one.component} ${one.version}: ${one.reason} (${one.code})`);
