@@ -2,7 +2,6 @@
  * The pending version of an authority chain. It is collected apart from the role that carries it: the chain's file holds the
  * signatures, so that the role can list it only once they are complete.
  */
-import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import {
   authorityPath,
@@ -18,7 +17,7 @@ import {
   type AuthorityKind,
   type Envelope,
 } from '@countersign/protocol';
-import { makeFolder, readIfPresent, writeDurable } from '@countersign/protocol/node';
+import { makeFolder, readIfPresent, removeDurable, writeDurable } from '@countersign/protocol/node';
 import { editDocument } from './change.ts';
 import { signerError } from './errors.ts';
 import type { Workspace } from './workspace.ts';
@@ -39,7 +38,7 @@ export interface PendingLine<K extends AuthorityKind = AuthorityKind> {
 }
 
 const fileOf = (workspace: Workspace, kind: AuthorityKind): string =>
-  workspace.file('change', 'authority', `${kind}.json`);
+  workspace.stateFile('change', 'authority', `${kind}.json`);
 
 /** The chain as it is published; null before that. */
 export function publishedChain<K extends AuthorityKind>(workspace: Workspace, kind: K) {
@@ -89,8 +88,7 @@ export function keepLine(
   writeDurable(file, JSON.stringify({ payload, signatures }));
 }
 
-export const dropLine = (workspace: Workspace, kind: AuthorityKind): void =>
-  rmSync(fileOf(workspace, kind), { force: true });
+export const dropLine = (workspace: Workspace, kind: AuthorityKind): void => removeDurable(fileOf(workspace, kind));
 
 /** @throws WORKSPACE_DAMAGED */
 export function pendingLine<K extends AuthorityKind>(workspace: Workspace, kind: K): PendingLine<K> | null {

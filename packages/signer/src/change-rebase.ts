@@ -1,43 +1,65 @@
 /**
  * Rebase: takes what is published now and makes the pending change again on top of it. What the change added or took away, compared
- * with what it started from, is done once more; content that both sides changed in different ways is refused, never merged by guess.
+ * with what it started from, is done once more; what was published meanwhile, from here or by somebody else, is left out; content that both
+ * sides changed in different ways is refused, never merged by guess. It writes as it goes: call it on a copy.
  */
 import { isDeepStrictEqual } from 'node:util';
+import semver from 'semver';
 import {
   authorityPath,
   channelFormat,
+  openMetadata,
   revocationsFormat,
   revocationsPath,
+  signedBytes,
   type Channel,
   type DelegatedRole,
   type Revocations,
   type Target,
   type Targets,
 } from '@countersign/protocol';
-import { delegate, editDocument, editTargets } from './change.ts';
-import { authorityKinds, nextBody, proposeLine } from './chains.ts';
+import { delegate, editDocument, editTargets, isSameContent, writeVersion } from './change.ts';
+import { authorityKinds, dropLine, nextBody, pendingLine, proposeLine } from './chains.ts';
 import { isEmpty } from './change-signing.ts';
 import { signerError } from './errors.ts';
 import { readPublished, type PublishedState } from './published-state.ts';
-import { readPackage } from './shipped-package.ts';
+import { readPackage, type ShippedPackage } from './shipped-package.ts';
 import { writeChannel } from './releases.ts';
+import { nextRevocations } from './signing-rules.ts';
 import type { Workspace } from './workspace.ts';
 
 /** What a change did, apart from versions. */
 interface Intent {
-  readonly delegations: readonly { name: string; keys: Record<string, never>; threshold: number }[];
-  readonly targets: ReadonlyMap<string, ReadonlyMap<string, Target | null>>;
+  readonly delegations: readonly {
+    before: DelegatedRole | undefined;
+    after: DelegatedRole;
+    keys: Record<string, never>;
+  }[];
+  readonly targets: ReadonlyMap<string, ReadonlyMap<string, Edit>>;
   readonly channels: ReadonlyMap<string, { before: Channel | null; after: Channel }>;
-  readonly revocations: { before: Revocations | null; after: Revocations } | null;
+  readonly revocations: Revocations | null;
   readonly authorities: readonly ('codesign' | 'devices')[];
+  /** Made anew with nothing else changed, from these versions. */
+  readonly renewals: ReadonlyMap<string, number>;
+}
+
+/** Of a role's entry; null where there is none. */
+interface Edit {
+  readonly before: Target | null;
+  readonly after: Target | null;
 }
 
 /** @throws CHANGE_CONFLICT VERIFY_REFUSED TUF_* SOURCE_* WORKSPACE_DAMAGED */
 export async function rebaseChange(workspace: Workspace, place: string, now: Date): Promise<{ roles: string[] }> {
   const shipped = readPackage((name) => workspace.file('package', name));
-  if (!shipped) throw signerError('WORKSPACE_DAMAGED', `${workspace.file('package')} is not complete`);
+  if (!shipped)
+    throw signerError('WORKSPACE_DAMAGED', `${workspace.file('package')} is not complete`, {
+      hint: 'copy the folder package of somebody who publishes, or what ships with a device, to that place',
+    });
   const state = await readPublished(place, shipped, now);
+  dropPublished(workspace, state, shipped);
   if (isEmpty(workspace)) {
+    workspace.discardChange();
     takeOver(workspace, state);
     return { roles: [] };
   }
@@ -50,27 +72,59 @@ export async function rebaseChange(workspace: Workspace, place: string, now: Dat
   // The documents of the change stay where they are; its roles are made again.
   for (const role of workspace.pendingRoles()) workspace.dropPending(role);
   if (root) workspace.writePending('root', root);
-  for (const row of intent.delegations) delegate(workspace, row.name, row, now);
-  for (const [role, entries] of intent.targets) editTargets(workspace, role, entries, now);
+  for (const row of intent.delegations) applyDelegation(workspace, row, now);
+  for (const [role, edits] of intent.targets) applyTargets(workspace, role, edits, now);
   for (const [path, { before, after }] of intent.channels) applyChannel(workspace, path, before, after, now);
   if (intent.revocations) applyRevocations(workspace, intent.revocations, now);
   for (const [kind, body] of bodies) proposeLine(workspace, kind, body as never, now);
+  for (const [role, version] of intent.renewals) {
+    const { signed } = workspace.role(role);
+    if (signed.version === version) writeVersion(workspace, role, signed, now);
+  }
   return { roles: [...workspace.pendingRoles(), ...intent.authorities] };
 }
 
 /** What a server publishes becomes what this workspace starts from. */
-export function takeOver(workspace: Workspace, { session, roles, documents }: PublishedState): void {
+const takeOver = (workspace: Workspace, state: PublishedState): void =>
+  workspace.replaceTrusted(publishedRoles(state), state.documents);
+
+function publishedRoles({ session, roles }: PublishedState): Map<string, Uint8Array> {
   const { root, targets } = session.state;
   const all = new Map<string, Uint8Array>([['root', root.bytes]]);
   for (const [name, role] of new Map([...targets, ...roles])) all.set(name, role.bytes);
-  workspace.replaceTrusted(all, documents);
+  return all;
+}
+
+/** Takes out of the change what stands in the repository just so: it was published from here and the answer got lost, or by somebody else. */
+function dropPublished(workspace: Workspace, state: PublishedState, shipped: ShippedPackage): void {
+  if (workspace.trustedRoles().length === 0) {
+    // Pending is the first change, and the repository has had it.
+    const root = workspace.pendingRole('root');
+    if (root && !signedBytes(root.signed).equals(openMetadata(shipped.root, 'root').signedBytes))
+      throw signerError(
+        'CHANGE_CONFLICT',
+        'the pending change makes another repository than the one that is published',
+      );
+    return workspace.discardChange();
+  }
+  const published = publishedRoles(state);
+  for (const role of workspace.pendingRoles()) {
+    const bytes = published.get(role);
+    if (bytes && signedBytes(workspace.pendingRole(role)!.signed).equals(openMetadata(bytes, role).signedBytes))
+      workspace.dropPending(role);
+  }
+  for (const kind of authorityKinds) {
+    const payload = pendingLine(workspace, kind)?.envelope.payload;
+    const chain = state.documents.get(authorityPath(kind))!.toString('utf8');
+    if (payload !== undefined && chain.includes(`"payload":${JSON.stringify(payload)}`)) dropLine(workspace, kind);
+  }
 }
 
 function intentOf(workspace: Workspace): Intent {
   const pending = workspace.pendingRoles();
   const before = (role: string): Targets | undefined => workspace.trustedRole(role)?.signed as Targets | undefined;
   const after = (role: string): Targets => workspace.pendingRole(role)!.signed as Targets;
-  const targets = new Map<string, Map<string, Target | null>>();
+  const targets = new Map<string, Map<string, Edit>>();
   for (const role of pending.filter((name) => name.startsWith('component-')))
     targets.set(role, difference(before(role)?.targets ?? {}, after(role).targets));
   const channels = new Map<string, { before: Channel | null; after: Channel }>();
@@ -83,17 +137,20 @@ function intentOf(workspace: Workspace): Intent {
       const next = read('next');
       if (next) channels.set(path, { before: read('published'), after: next });
     }
-  const read = (which: 'next' | 'published'): Revocations | null => {
-    const bytes = workspace.readDocument('revocations', revocationsPath, which);
-    return bytes && revocationsFormat.parse(bytes, revocationsPath);
-  };
   return {
     delegations: pending.includes('targets') ? changedRows(before('targets'), after('targets')) : [],
     targets,
     channels,
-    revocations: pending.includes('revocations') ? { before: read('published'), after: read('next')! } : null,
+    revocations: pending.includes('revocations') ? nextRevocations(workspace) : null,
     authorities: authorityKinds.filter(
       (kind) => !isDeepStrictEqual(nextBody(workspace, kind), publishedBody(workspace, kind)),
+    ),
+    renewals: new Map(
+      pending.flatMap((role) => {
+        const published = workspace.trustedRole(role)?.signed;
+        const renewed = role !== 'root' && published && isSameContent(published, after(role));
+        return renewed ? [[role, published.version]] : [];
+      }),
     ),
   };
 }
@@ -108,23 +165,43 @@ function publishedBody(workspace: Workspace, kind: 'codesign' | 'devices'): unkn
 function difference(
   before: Readonly<Record<string, Target>>,
   after: Readonly<Record<string, Target>>,
-): Map<string, Target | null> {
-  const entries = new Map<string, Target | null>();
-  for (const [path, target] of Object.entries(after))
-    if (before[path]?.hashes.sha256 !== target.hashes.sha256) entries.set(path, target);
-  for (const path of Object.keys(before)) if (!Object.hasOwn(after, path)) entries.set(path, null);
-  return entries;
+): Map<string, Edit> {
+  const edits = new Map<string, Edit>();
+  for (const path of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    const edit = { before: before[path] ?? null, after: after[path] ?? null };
+    if (!isDeepStrictEqual(edit.before, edit.after)) edits.set(path, edit);
+  }
+  return edits;
 }
 
 function changedRows(before: Targets | undefined, after: Targets): Intent['delegations'] {
   const old = new Map((before?.delegations?.roles ?? []).map((row) => [row.name, row]));
   const { roles = [], keys } = after.delegations!;
   const isNew = (row: DelegatedRole): boolean => !isDeepStrictEqual(old.get(row.name), row);
-  return roles.filter(isNew).map(({ name, keyids, threshold }) => ({
-    name,
-    threshold,
-    keys: Object.fromEntries(keyids.map((id) => [id, keys[id]])) as Record<string, never>,
+  return roles.filter(isNew).map((row) => ({
+    before: old.get(row.name),
+    after: row,
+    keys: Object.fromEntries(row.keyids.map((id) => [id, keys[id]])) as Record<string, never>,
   }));
+}
+
+const changedToo = (what: string): Error => signerError('CHANGE_CONFLICT', `${what} was changed by somebody else too`);
+
+function applyDelegation(workspace: Workspace, row: Intent['delegations'][number], now: Date): void {
+  const { before, after, keys } = row;
+  const current = workspace.targets().signed.delegations?.roles?.find(({ name }) => name === after.name);
+  if (isDeepStrictEqual(current, after)) return;
+  if (!isDeepStrictEqual(current, before)) throw changedToo(`who signs ${after.name}`);
+  delegate(workspace, after.name, { keys, threshold: after.threshold }, now);
+}
+
+function applyTargets(workspace: Workspace, role: string, edits: ReadonlyMap<string, Edit>, now: Date): void {
+  const listed = workspace.targets(role).signed.targets;
+  for (const [path, { before, after }] of edits) {
+    const current = listed[path] ?? null;
+    if (!isDeepStrictEqual(current, before) && !isDeepStrictEqual(current, after)) throw changedToo(path);
+  }
+  editTargets(workspace, role, new Map([...edits].map(([path, { after }]) => [path, after])), now);
 }
 
 function applyChannel(workspace: Workspace, path: string, before: Channel | null, after: Channel, now: Date): void {
@@ -144,10 +221,15 @@ function applyChannel(workspace: Workspace, path: string, before: Channel | null
       if (isDeepStrictEqual(was.get(name), one)) continue;
       // Both sides changed it, and not alike.
       if (!isDeepStrictEqual(result.get(name), was.get(name)) && !isDeepStrictEqual(result.get(name), one))
-        throw signerError('CHANGE_CONFLICT', `${path}: ${name.trim()} was changed by somebody else too`);
+        throw changedToo(`${path}: ${name.trim()}`);
       result.set(name, one);
     }
-    for (const one of old) if (!mine.some((other) => key(other) === key(one))) result.delete(key(one));
+    for (const one of old) {
+      const name = key(one);
+      if (mine.some((other) => key(other) === name)) continue;
+      if (result.has(name) && !isDeepStrictEqual(result.get(name), one)) throw changedToo(`${path}: ${name.trim()}`);
+      result.delete(name);
+    }
     return [...result.values()];
   };
   writeChannel(
@@ -161,8 +243,8 @@ function applyChannel(workspace: Workspace, path: string, before: Channel | null
   );
 }
 
-/** Revocations only add up: nothing that anybody revoked gets lost. */
-function applyRevocations(workspace: Workspace, { after }: { after: Revocations }, now: Date): void {
+/** Revocations only add up: nothing that anybody revoked gets lost, and no minimum sinks. */
+function applyRevocations(workspace: Workspace, after: Revocations, now: Date): void {
   const bytes = workspace.readDocument('revocations', revocationsPath)!;
   const current = revocationsFormat.parse(bytes, revocationsPath);
   const union = <T extends object>(theirs: readonly T[], mine: readonly T[]): T[] => [
@@ -173,9 +255,17 @@ function applyRevocations(workspace: Workspace, { after }: { after: Revocations 
     ...current,
     certificates: union(current.certificates, after.certificates),
     keys: union(current.keys, after.keys),
-    releases: union(current.releases, after.releases),
-    minimum: { ...current.minimum, ...after.minimum },
+    // Why a release is revoked needs no second reason.
+    releases: [
+      ...current.releases,
+      ...after.releases.filter(({ release }) => !current.releases.some((one) => one.release === release)),
+    ],
+    minimum: { ...current.minimum },
   };
+  for (const [component, version] of Object.entries(after.minimum)) {
+    const theirs = Object.hasOwn(merged.minimum, component) ? merged.minimum[component]! : version;
+    merged.minimum[component] = semver.gt(version, theirs) ? version : theirs;
+  }
   editDocument(workspace, 'revocations', revocationsPath, revocationsFormat.serialize(merged), now);
 }
 

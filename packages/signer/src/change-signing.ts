@@ -7,7 +7,6 @@ import { authorityKinds, keepLine, pendingLine, pendingLines, settleLines } from
 import { signerError } from './errors.ts';
 import type { OpenKey } from './key-sources.ts';
 import { demandsOn, signingState, type SigningState } from './roles.ts';
-import { writePackage } from './shipped-package.ts';
 import type { RoleSignature, Workspace } from './workspace.ts';
 
 export interface SignedItem {
@@ -16,7 +15,7 @@ export interface SignedItem {
   readonly keyid: string;
 }
 
-/** @throws CHANGE_EMPTY CHANGE_NOT_YOURS */
+/** @throws CHANGE_EMPTY CHANGE_NOT_YOURS CHANGE_SIGNED */
 export async function signChange(workspace: Workspace, keys: readonly OpenKey[], now: Date): Promise<SignedItem[]> {
   if (isEmpty(workspace)) throw signerError('CHANGE_EMPTY', `nothing is pending in ${workspace.directory}`);
   const signed: SignedItem[] = [];
@@ -30,11 +29,24 @@ export async function signChange(workspace: Workspace, keys: readonly OpenKey[],
     signed.push(...able.map(({ keyid }) => ({ item: `${kind} version ${line.body.version}`, keyid })));
   }
   settleLines(workspace, now);
-  for (const role of inOrder(workspace.pendingRoles())) signed.push(...(await signRole(workspace, role, keys)));
-  if (signed.length === 0)
-    throw signerError('CHANGE_NOT_YOURS', `none of the ${keys.length} keys may sign what is open here`);
-  writePackage(workspace);
+  for (const role of inOrder(workspace.pendingRoles())) {
+    // It is made anew once the authority versions are complete.
+    if (role === 'authority' && pendingLines(workspace).length > 0) continue;
+    signed.push(...(await signRole(workspace, role, keys)));
+  }
+  if (signed.length === 0) throw nothingToSign(workspace, keys);
   return signed;
+}
+
+function nothingToSign(workspace: Workspace, keys: readonly OpenKey[]): Error {
+  const { roles, lines } = changeState(workspace);
+  const signers = [
+    ...lines.map(({ signed }) => signed),
+    ...roles.flatMap(({ demands }) => demands.map((one) => one.signed)),
+  ];
+  if (keys.every(({ keyid }) => signers.some((ids) => ids.includes(keyid))))
+    return signerError('CHANGE_SIGNED', `the ${keys.length} keys have signed all that they may sign by now`);
+  return signerError('CHANGE_NOT_YOURS', `none of the ${keys.length} keys may sign what is open here`);
 }
 
 /** Root before targets before the rest: so a reader of the list sees what the later ones depend on first. */

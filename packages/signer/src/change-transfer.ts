@@ -1,104 +1,76 @@
 /**
- * A change in one file, so that people apart can review and sign it. The file carries no trust: every signature is verified when it
- * is taken over, every document must be what the role lists, and what contradicts the workspace is refused as a whole.
+ * A change on its way between people: what goes into the file, and how it is taken over. Taking over judges everything: the published
+ * state that it starts from is this workspace's own (or signed throughout, for somebody new), every document is what its role lists, every
+ * signature holds, nothing contradicts what is here. Anything else refuses the file as a whole. It writes as it judges: call it on a copy.
  */
-import { existsSync } from 'node:fs';
 import {
+  checkProfile,
   goodSigners,
-  openMetadata,
-  parseJson,
   readRoot,
-  readTargets,
+  openMetadata,
   serialize,
   sha256,
   signedBytes,
+  type Root,
   type Targets,
 } from '@countersign/protocol';
-import { readIfPresent } from '@countersign/protocol/node';
-import { authorityKinds, keepLine, pendingLine, settleLines } from './chains.ts';
+import { mergeAuthority } from './authority-transfer.ts';
+import { authorityKinds, pendingLine, settleLines } from './chains.ts';
+import { changeFileType, readRoleText, sealChange, type ChangeFile } from './change-file.ts';
 import { signerError } from './errors.ts';
-import { demandsOn } from './roles.ts';
-import { writePackage } from './shipped-package.ts';
-import {
-  createWorkspace,
-  openWorkspace,
-  withWorkspaceLock,
-  writeSettings,
-  type RoleFile,
-  type Workspace,
-} from './workspace.ts';
+import { demandsOn, signingState } from './roles.ts';
+import type { RoleFile, Workspace } from './workspace.ts';
 
-const exportType = 'https://countersign.dev/signer/change/v1';
-const maximumFile = 128 << 20;
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'base64');
+const isSmall = (role: string): boolean => role !== 'root' && role !== 'targets' && !role.startsWith('component-');
 
-interface ExportedLine {
-  readonly payload: string;
-  readonly signatures: { keyid: string; sig: string }[];
-}
-
-interface Exported {
-  readonly _type: typeof exportType;
-  /** Published metadata that the change starts from, base64 by role. */
-  readonly trusted: Record<string, string>;
-  /** Documents that its roles list, base64 by target path and digest. */
-  readonly documents: { path: string; bytes: string }[];
-  readonly trustedDocuments: { path: string; bytes: string }[];
-  readonly roles: Record<string, string>;
-  readonly lines: Record<string, ExportedLine>;
-}
-
-const small = (role: string): boolean => role !== 'root' && role !== 'targets' && !role.startsWith('component-');
-
-export function exportChange(workspace: Workspace): Buffer {
-  const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
-  const documentsOf = (roles: readonly string[], which: 'trusted' | 'pending'): Exported['documents'] =>
-    roles.filter(small).flatMap((role) => {
-      const file = which === 'trusted' ? workspace.trustedRole(role) : workspace.pendingRole(role);
-      return Object.entries((file!.signed as Targets).targets).map(([path, target]) => ({
-        path,
-        bytes: base64(workspace.documentOf(path, target)),
-      }));
-    });
-  const change: Exported = {
-    _type: exportType,
+/** @throws WORKSPACE_DAMAGED */
+export function exportChange(workspace: Workspace): ChangeFile {
+  const firstRoot = workspace.firstRoot();
+  return sealChange({
+    _type: changeFileType,
     trusted: Object.fromEntries(workspace.trustedRoles().map((role) => [role, base64(workspace.trustedBytes(role)!)])),
-    trustedDocuments: documentsOf(workspace.trustedRoles(), 'trusted'),
-    documents: documentsOf(workspace.pendingRoles(), 'pending'),
+    trustedDocuments: workspace
+      .trustedRoles()
+      .filter(isSmall)
+      .flatMap((role) => documentsOf(workspace, workspace.trustedRole(role)!)),
+    ...(firstRoot ? { firstRoot: base64(firstRoot) } : {}),
     roles: Object.fromEntries(
       workspace.pendingRoles().map((role) => {
         const { signed, signatures } = workspace.pendingRole(role)!;
         return [role, base64(serialize(signed, signatures))];
       }),
     ),
+    documents: workspace.pendingRoles().flatMap((role) => {
+      const file = workspace.pendingRole(role)!;
+      return isSmall(role) ? documentsOf(workspace, file) : newBundles(workspace, role, file);
+    }),
     lines: Object.fromEntries(
       authorityKinds.flatMap((kind) => {
         const line = pendingLine(workspace, kind);
         return line ? [[kind, { payload: line.envelope.payload, signatures: line.envelope.signatures }]] : [];
       }),
     ),
-  };
-  return Buffer.from(`${JSON.stringify(change)}\n`);
-}
-
-/** The workspace that is there, or a new one for somebody who only reviews and signs. */
-export async function openOrJoin(
-  directory: string,
-  file: string,
-  work: (workspace: Workspace) => Promise<void> | void,
-): Promise<void> {
-  if (!existsSync(file)) throw signerError('CHANGE_FILE', `${file} is missing`);
-  let workspace: Workspace;
-  try {
-    workspace = openWorkspace(directory);
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'WORKSPACE_MISSING') throw error;
-    workspace = createWorkspace(directory);
-  }
-  await withWorkspaceLock(workspace, async () => {
-    await work(workspace);
-    writeSettings(workspace);
   });
 }
+
+const documentsOf = (workspace: Workspace, { signed }: RoleFile): ChangeFile['documents'] =>
+  Object.entries((signed as Targets).targets).map(([path, target]) => ({
+    path,
+    bytes: base64(workspace.documentOf(path, target)),
+  }));
+
+/** The code signatures of releases that the change adds: whoever signs it can read the manifests in them. */
+function newBundles(workspace: Workspace, role: string, { signed }: RoleFile): ChangeFile['documents'] {
+  if (!role.startsWith('component-')) return [];
+  const before = (workspace.trustedRole(role)?.signed as Targets | undefined)?.targets ?? {};
+  return Object.entries((signed as Targets).targets)
+    .filter(([path, { hashes }]) => isBundles(path) && before[path]?.hashes.sha256 !== hashes.sha256)
+    .map(([path, target]) => ({ path, bytes: base64(workspace.documentOf(path, target)) }));
+}
+
+export const isBundles = (path: string): boolean => path.endsWith('.release.sigstore.jsonl');
 
 export interface Imported {
   /** Signatures that were new here. */
@@ -107,108 +79,118 @@ export interface Imported {
 }
 
 /** @throws CHANGE_FILE CHANGE_CONFLICT */
-export function importChange(workspace: Workspace, file: string): Imported {
-  const change = readExport(file);
-  const roles = Object.entries(change.roles).map(([role, text]) => [role, readRole(role, text, file)] as const);
-  checkSameBase(workspace, change, file);
-  for (const [role, { signed }] of roles) {
-    const own = workspace.pendingRole(role);
-    if (own && !signedBytes(own.signed).equals(signedBytes(signed)))
-      throw signerError('CHANGE_CONFLICT', `${role} version ${signed.version} in ${file} has other content than here`);
-  }
-  for (const kind of authorityKinds) {
-    const [own, theirs] = [pendingLine(workspace, kind), change.lines[kind]];
-    if (own && theirs && own.envelope.payload !== theirs.payload)
-      throw signerError('CHANGE_CONFLICT', `the ${kind} authority in ${file} has other content than here`);
-  }
-  // Nothing was written so far: what follows cannot contradict any more.
-  if (workspace.trustedRoles().length === 0) takeBase(workspace, change);
-  for (const { path, bytes } of change.documents) workspace.keepDocument(path, Buffer.from(bytes, 'base64'));
-  let count = 0;
-  for (const kind of authorityKinds) {
-    const theirs = change.lines[kind];
-    if (!theirs) continue;
-    const own = pendingLine(workspace, kind)?.envelope.signatures ?? [];
-    const merged = [...own, ...theirs.signatures.filter(({ keyid }) => !own.some((one) => one.keyid === keyid))];
-    keepLine(workspace, kind, theirs.payload, merged);
-    // Only what verifies stays.
-    const good = pendingLine(workspace, kind)!.signed;
-    const kept = merged.filter(({ keyid }) => good.includes(keyid));
-    keepLine(workspace, kind, theirs.payload, kept);
-    count += kept.filter(({ keyid }) => !own.some((one) => one.keyid === keyid)).length;
-  }
-  for (const [role, theirs] of roles)
-    if (!workspace.pendingRole(role)) workspace.writePending(role, { ...theirs, signatures: [] });
-  for (const [role, theirs] of roles) count += mergeSignatures(workspace, role, theirs);
-  settleLines(workspace, new Date());
-  writePackage(workspace);
-  return { signatures: count, roles: [...Object.keys(change.lines), ...roles.map(([role]) => role)] };
+export function importChange(copy: Workspace, change: ChangeFile): Imported {
+  const roles = new Map(Object.entries(change.roles).map(([role, text]) => [role, readRoleText(role, text)]));
+  if (copy.trustedRoles().length === 0 && Object.keys(change.trusted).length > 0) takeBase(copy, change);
+  else checkSameBase(copy, change);
+  for (const { path, bytes } of change.documents) copy.keepDocument(path, bytesOf(bytes));
+  checkListed(roles, change);
+  let count = mergeAuthority(copy, change.lines, roles);
+  for (const [role, file] of roles) takeRole(copy, role, file);
+  for (const role of ['root', 'targets'])
+    if (!copy.pendingRole(role) && !copy.trustedRole(role)) throw signerError('CHANGE_FILE', `the file has no ${role}`);
+  for (const [role, { signed }] of roles) if (isSmall(role)) readListed(copy, signed as Targets);
+  for (const [role, file] of roles) count += mergeSignatures(copy, role, file);
+  settleLines(copy, new Date());
+  return { signatures: count, roles: [...Object.keys(change.lines), ...Object.keys(change.roles)] };
 }
 
-function mergeSignatures(workspace: Workspace, role: string, theirs: RoleFile): number {
-  const own = workspace.pendingRole(role)!;
-  const bytes = signedBytes(own.signed);
-  const good = new Set<string>();
-  for (const demand of demandsOn(workspace, role))
-    for (const keyid of goodSigners({ signatures: theirs.signatures, signedBytes: bytes }, demand.role, demand.keys)
-      .signers)
-      good.add(keyid);
-  const fresh = theirs.signatures.filter(
-    ({ keyid }) => good.has(keyid) && !own.signatures.some((one) => one.keyid === keyid),
+/** The role as it is here, or as it is in the file, without signatures yet. */
+function takeRole(copy: Workspace, role: string, { signed }: RoleFile): void {
+  const own = copy.pendingRole(role);
+  if (own && !signedBytes(own.signed).equals(signedBytes(signed)))
+    throw signerError('CHANGE_CONFLICT', `${role} version ${signed.version} of the file has other content than here`);
+  if (own) return;
+  const version = (copy.trustedRole(role)?.signed.version ?? 0) + 1;
+  if (signed.version !== version)
+    throw signerError('CHANGE_FILE', `${role} has version ${signed.version}, expected ${version}`);
+  try {
+    checkProfile(role, signed, serialize(signed, []));
+  } catch (cause) {
+    throw signerError('CHANGE_FILE', `no device would take ${role}: ${(cause as Error).message}`, { cause });
+  }
+  copy.writePending(role, { signed, signatures: [] });
+}
+
+/** Each document of the file is what a role of the change lists. */
+function checkListed(roles: ReadonlyMap<string, RoleFile>, { documents }: ChangeFile): void {
+  const listed = new Set<string>();
+  for (const { signed } of roles.values())
+    if (signed._type === 'targets')
+      for (const [path, { hashes }] of Object.entries(signed.targets)) listed.add(`${path} ${hashes.sha256!}`);
+  const odd = documents.find(({ path, bytes }) => !listed.has(`${path} ${sha256(bytesOf(bytes))}`));
+  if (odd) throw signerError('CHANGE_FILE', `the file carries ${odd.path}, which its roles do not list like that`);
+}
+
+/** And each that a small role lists is there. */
+function readListed(copy: Workspace, { targets }: Targets): void {
+  for (const [path, target] of Object.entries(targets))
+    try {
+      copy.documentOf(path, target);
+    } catch (cause) {
+      throw signerError('CHANGE_FILE', `${path} is listed in the file, and is not in it`, { cause });
+    }
+}
+
+/** Every signature of the file must hold: one that does not says that somebody changed what was signed. */
+function mergeSignatures(copy: Workspace, role: string, { signed, signatures }: RoleFile): number {
+  const own = copy.pendingRole(role)!;
+  const envelope = { signatures, signedBytes: signedBytes(signed) };
+  const good = new Set(
+    demandsOn(copy, role).flatMap((demand) => goodSigners(envelope, demand.role, demand.keys).signers),
   );
-  if (fresh.length > 0) workspace.writePending(role, { signed: own.signed, signatures: [...own.signatures, ...fresh] });
+  const bad = signatures.find(({ keyid }) => !good.has(keyid));
+  if (bad)
+    throw signerError('CHANGE_FILE', `the signature of key ${bad.keyid.slice(0, 16)} over ${role} does not hold`);
+  const fresh = signatures.filter(({ keyid }) => !own.signatures.some((one) => one.keyid === keyid));
+  if (fresh.length > 0) copy.writePending(role, { signed: own.signed, signatures: [...own.signatures, ...fresh] });
   return fresh.length;
 }
 
 /** A change starts from what is published; one from another state, or another repository, does not fit. */
-function checkSameBase(workspace: Workspace, change: Exported, file: string): void {
-  const here = workspace.trustedRoles();
-  if (here.length === 0) return;
-  for (const role of new Set([...here, ...Object.keys(change.trusted)])) {
-    const own = workspace.trustedBytes(role);
-    const theirs = change.trusted[role];
-    if (!own || theirs === undefined || sha256(own) !== sha256(Buffer.from(theirs, 'base64')))
-      throw signerError(
-        'CHANGE_CONFLICT',
-        `${file} starts from another published state of ${role} than this workspace`,
-        {
-          hint: 'bring both up to date with countersign change rebase URL',
-        },
-      );
+function checkSameBase(copy: Workspace, { trusted }: ChangeFile): void {
+  for (const role of new Set([...copy.trustedRoles(), ...Object.keys(trusted)])) {
+    const own = copy.trustedBytes(role);
+    const theirs = trusted[role];
+    if (!own || theirs === undefined || sha256(own) !== sha256(bytesOf(theirs)))
+      throw signerError('CHANGE_CONFLICT', `the file starts from another published ${role} than this workspace`, {
+        hint: 'bring both up to date with countersign change rebase URL, then export and import again',
+      });
   }
 }
 
-function takeBase(workspace: Workspace, change: Exported): void {
-  const bytesOf = (text: string): Buffer => Buffer.from(text, 'base64');
-  workspace.replaceTrusted(
-    new Map(Object.entries(change.trusted).map(([role, text]) => [role, bytesOf(text)])),
-    new Map(change.trustedDocuments.map(({ path, bytes }) => [path, bytesOf(bytes)])),
+/** Somebody new has nothing to compare with: what is published must be signed throughout, from its own root down. */
+function takeBase(copy: Workspace, { trusted, trustedDocuments, firstRoot }: ChangeFile): void {
+  const first = firstRoot === undefined ? null : bytesOf(firstRoot);
+  const pending = copy.pendingRole('root');
+  if (pending && (!first || !signedBytes(pending.signed).equals(signedBytes(rootOf(first)))))
+    throw signerError('CHANGE_CONFLICT', 'the file is of another repository than the change that is pending here');
+  // It was part of the first publication, which is over.
+  copy.discardChange();
+  copy.replaceTrusted(
+    new Map(Object.entries(trusted).map(([role, text]) => [role, bytesOf(text)])),
+    new Map(trustedDocuments.map(({ path, bytes }) => [path, bytesOf(bytes)])),
   );
-}
-
-function readExport(file: string): Exported {
-  const bytes = readIfPresent(file, maximumFile);
+  if (first) copy.keepFirstRoot(first);
   try {
-    const value = parseJson(bytes ?? Buffer.alloc(0), file, maximumFile) as Exported;
-    if (value._type !== exportType) throw new Error('it is no exported change');
-    for (const part of ['trusted', 'roles', 'lines'] as const)
-      if (typeof value[part] !== 'object' || value[part] === null) throw new Error(`it has no ${part}`);
-    for (const role of [...Object.keys(value.trusted), ...Object.keys(value.roles)])
-      if (!/^[a-z][a-z0-9-]{0,80}$/.test(role)) throw new Error('it names a role that cannot be');
-    for (const part of ['documents', 'trustedDocuments'] as const)
-      for (const { path } of value[part])
-        if (!/^[a-z]+\/[a-z0-9-]+\.jsonl?$/.test(path)) throw new Error('it carries a document that cannot be');
-    return value;
+    if (first && !isFirstRoot(first)) throw new Error('its root 1 is not signed by its own keys');
+    for (const role of copy.trustedRoles()) {
+      const file = copy.trustedRole(role)!;
+      if (!signingState(copy, role, file).complete) throw new Error(`${role} is not signed by its keys`);
+      if (isSmall(role))
+        for (const [path, target] of Object.entries((file.signed as Targets).targets)) copy.documentOf(path, target);
+    }
   } catch (cause) {
-    throw signerError('CHANGE_FILE', `${file} is refused: ${(cause as Error).message}`, { cause });
+    throw signerError('CHANGE_FILE', `the published state in the file does not hold: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 
-function readRole(role: string, text: string, file: string): RoleFile {
-  try {
-    const { signed, signatures } = openMetadata(Buffer.from(text, 'base64'), role);
-    return { signed: role === 'root' ? readRoot(signed(), role) : readTargets(signed(), role), signatures };
-  } catch (cause) {
-    throw signerError('CHANGE_FILE', `${file}: ${role} cannot be read: ${(cause as Error).message}`, { cause });
-  }
+const rootOf = (bytes: Uint8Array): Root => readRoot(openMetadata(bytes, 'root 1').signed());
+
+function isFirstRoot(bytes: Uint8Array): boolean {
+  const { version, roles, keys } = rootOf(bytes);
+  const { different } = goodSigners(openMetadata(bytes, 'root 1'), roles.root, keys);
+  return version === 1 && different >= roles.root.threshold;
 }

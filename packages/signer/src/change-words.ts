@@ -3,8 +3,11 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   channelFormat,
   escapeText,
+  readBundles,
   revocationsFormat,
   revocationsPath,
+  sha256,
+  statementFormat,
   type Channel,
   type Manifest,
   type Offer,
@@ -12,7 +15,8 @@ import {
   type Targets,
 } from '@countersign/protocol';
 import { listArtifacts, readArtifact } from './artifacts.ts';
-import { pendingLines } from './chains.ts';
+import { authorityKinds, nextBody, publishedChain } from './chains.ts';
+import { isBundles } from './change-transfer.ts';
 import type { Workspace } from './workspace.ts';
 
 export function describeChange(workspace: Workspace): string[] {
@@ -20,12 +24,15 @@ export function describeChange(workspace: Workspace): string[] {
   const lines: string[] = [];
   if (pending.includes('channels')) lines.push(...describeChannels(workspace));
   if (pending.includes('revocations')) lines.push(...describeRevocations(workspace));
-  for (const { kind, body } of pendingLines(workspace))
-    lines.push(
-      kind === 'codesign'
-        ? `code-signing authority version ${body.version}: whose code signatures devices believe`
-        : `devices policy version ${body.version}: what devices may be offered and who approves it`,
-    );
+  for (const kind of authorityKinds) {
+    const next = nextBody(workspace, kind);
+    if (next && next.version !== publishedChain(workspace, kind)?.version)
+      lines.push(
+        kind === 'codesign'
+          ? `code-signing authority version ${next.version}: whose code signatures devices believe`
+          : `devices policy version ${next.version}: what devices may be offered and who approves it`,
+      );
+  }
   for (const role of pending.filter((name) => name.startsWith('component-')))
     lines.push(...describeComponent(workspace, role));
   if (pending.includes('targets')) lines.push(...describeDelegations(workspace));
@@ -83,9 +90,16 @@ function describeCapabilities(manifest: Manifest | undefined, earlier: readonly 
   );
 }
 
-/** The manifests of the packed releases that are here, by release digest. */
+/** The manifests of the releases that are packed here, or that the change brings, by release digest. */
 function manifestsOf(workspace: Workspace): Map<string, Manifest> {
   const found = new Map<string, Manifest>();
+  for (const role of workspace.pendingRoles().filter((name) => name.startsWith('component-')))
+    for (const [path, target] of Object.entries(workspace.targets(role).signed.targets)) {
+      const bytes = isBundles(path) ? workspace.changedBytes(path, target) : null;
+      if (!bytes) continue;
+      const { statement } = readBundles(bytes)[0];
+      found.set(sha256(statement), statementFormat.parse(statement, path).predicate.manifest);
+    }
   for (const name of listArtifacts(workspace.directory)) {
     try {
       const { release, statement } = readArtifact(workspace.directory, name);

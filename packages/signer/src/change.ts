@@ -67,7 +67,7 @@ export function writeVersion(workspace: Workspace, role: string, content: Root |
   workspace.writePending(role, { signed, signatures: [] });
 }
 
-const isSameContent = (a: Root | Targets, b: Root | Targets): boolean =>
+export const isSameContent = (a: Root | Targets, b: Root | Targets): boolean =>
   isDeepStrictEqual({ ...a, version: 0, expires: '' }, { ...b, version: 0, expires: '' });
 
 /** Puts entries into a delegated role (null takes one out) as its next version. */

@@ -50,6 +50,10 @@ export const signerErrorTable = {
     meaning: 'None of the keys that were given may sign anything in the pending change that still lacks it.',
     hint: 'see who must sign with countersign change show',
   },
+  CHANGE_SIGNED: {
+    meaning: 'The keys that were given have already signed everything in the pending change that they may sign by now.',
+    hint: 'see who must still sign with countersign change show; when nobody is missing, countersign publish',
+  },
   CHANGE_CONFLICT: {
     meaning: 'Two changes contradict each other: the same version of a role or authority with other content.',
     hint: 'agree on one of them; the other is dropped with countersign change discard and made again',
@@ -76,7 +80,7 @@ export const signerErrorTable = {
   },
   OFFER_MISSING: {
     meaning: 'The channel does not offer that release.',
-    hint: 'see what is offered with countersign status',
+    hint: 'see what is offered with countersign verify URL, and what is pending with countersign change show',
   },
   REVOCATION: {
     meaning: 'What shall be revoked was not named in a usable way.',

@@ -3,11 +3,12 @@
  * committed. The server judges it all again; here only what is obviously not ready is refused. Repeating is always safe: the same
  * change is the same publication.
  */
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
 import { codeOf, escapeText, serialize, sha256, type Target, type Targets } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
+import { artifactError } from './artifact-errors.ts';
 import { artifactFile } from './artifacts.ts';
 import { changeState, isEmpty } from './change-signing.ts';
 import { signerError } from './errors.ts';
@@ -63,6 +64,7 @@ export async function publish(
     throw signerError('CHANGE_UNSIGNED', `not signed by enough keys: ${names.join(', ')}`);
   }
   const targets = newTargets(workspace);
+  for (const target of targets) checkFile(fileOf(workspace, target), target);
   const api = new Api(server, apiKey);
   const begun = await api.ask<{ id: string; missing: Missing[]; published?: Published }>('POST', 'v1/publications', {
     metadata: Object.fromEntries(
@@ -80,7 +82,12 @@ export async function publish(
     ),
   });
   if (begun.published) return begun.published;
-  await uploadAll(api, begun.id, begun.missing, (digest) => fileOf(workspace, targets, digest), onProgress);
+  const source = (digest: string): string =>
+    fileOf(
+      workspace,
+      targets.find(({ target }) => target.hashes.sha256 === digest)!,
+    );
+  await uploadAll(api, begun.id, begun.missing, source, onProgress);
   return api.ask<Published>('POST', `v1/publications/${begun.id}/commit`, undefined, commitMilliseconds);
 }
 
@@ -118,13 +125,22 @@ async function uploadAll(
   await Promise.all(Array.from({ length: Math.min(together, missing.length) }, work));
 }
 
-/** A file with exactly that content: a document of the change, or of a packed release. */
-function fileOf(workspace: Workspace, targets: readonly NewTarget[], digest: string): string {
-  const { path, target } = targets.find((one) => one.target.hashes.sha256 === digest)!;
-  const document = workspace.changedDocument(path, digest);
-  if (readIfPresent(document, target.length)) return document;
+/** Where its content lies: among the documents of the change, or in a packed release. @throws WORKSPACE_DAMAGED */
+function fileOf(workspace: Workspace, { path, target }: NewTarget): string {
+  if (workspace.changedBytes(path, target)) return workspace.changedDocument(path, target.hashes.sha256!);
   if (path.startsWith('components/')) return artifactFile(workspace.directory, path);
-  throw signerError('WORKSPACE_DAMAGED', `${document} is missing`);
+  throw signerError('WORKSPACE_DAMAGED', `${path} of the change is missing in ${workspace.directory}`);
+}
+
+/** Said before anything is sent; the server judges the content. @throws ARTIFACT_MISSING ARTIFACT_DAMAGED */
+function checkFile(file: string, { path, target }: NewTarget): void {
+  const length = statSync(file, { throwIfNoEntry: false })?.size;
+  if (length === undefined)
+    throw artifactError('ARTIFACT_MISSING', `${path} is not in this workspace: no ${file}`, {
+      hint: 'publish where the release was packed, or copy its folder in artifacts from there',
+    });
+  if (length !== target.length)
+    throw artifactError('ARTIFACT_DAMAGED', `${file} has ${length} bytes, listed are ${target.length}`);
 }
 
 /** The publication API, every answer coded. */
@@ -221,7 +237,7 @@ function refusal(status: number, text: string): Error {
     // Not an answer of ours: a proxy, another program.
   }
   const words = `${error.code ?? `HTTP ${status}`}: ${escapeText(error.message ?? 'the server gave no reason', 1000)}`;
-  const conflict = status === 409 || error.code === 'PUBLICATION_CONFLICT';
+  const conflict = ['PUBLICATION_CONFLICT', 'PUBLICATION_VERSION_TAKEN', 'STORE_CONFLICT'].includes(error.code ?? '');
   return signerError(conflict ? 'PUBLISH_CONFLICT' : 'PUBLISH_REFUSED', words);
 }
 

@@ -3,6 +3,7 @@ import {
   channelFormat,
   channelPath,
   checkChannel,
+  readBundles,
   releasePaths,
   sha256,
   timeText,
@@ -107,9 +108,10 @@ const isSameVersion = (a: Offer, b: Offer): boolean =>
   a.component === b.component && a.version === b.version && a.platform === b.platform;
 
 function makeOffer(workspace: Workspace, text: string, channel: Channel, options: OfferOptions, now: Date): Offer {
-  const { name, statement, release } = readArtifact(workspace.directory, findArtifact(workspace.directory, text));
+  const artifact = readArtifact(workspace.directory, findArtifact(workspace.directory, text));
+  const { name, statement, release } = artifact;
   const { component, version, platform } = name;
-  checkAdded(workspace, name, release);
+  checkAdded(workspace, artifact);
   const offer: Offer = {
     component,
     version,
@@ -132,22 +134,16 @@ const emptyChannel = (name: string): Channel => ({
   blocked: [],
 });
 
-function checkAdded(workspace: Workspace, name: Artifact['name'], release: string): void {
+/** The role lists the very bundles that lie here, or ones of the change that sign the same statement. */
+function checkAdded(workspace: Workspace, { name, bundles, statementBytes }: Artifact): void {
   const { component, version, platform } = name;
-  const paths = releasePaths(component, version, platform);
-  const bytes = workspace.delegatedRoles().includes(roleOf(component))
-    ? workspace.readDocument(roleOf(component), paths.bundles)
-    : null;
-  const statement = bytes && readStatementDigest(bytes);
-  if (statement !== release)
-    throw signerError('RELEASE_NOT_ADDED', `${releaseText(name)} is not in ${roleOf(component)} as it is packed here`);
-}
-
-/** sha256 of what the bundles sign; they all sign the same. */
-function readStatementDigest(bundles: Buffer): string {
-  const line = bundles.subarray(0, bundles.indexOf(0x0a)).toString('utf8');
-  const { dsseEnvelope } = JSON.parse(line) as { dsseEnvelope: { payload: string } };
-  return sha256(Buffer.from(dsseEnvelope.payload, 'base64'));
+  const role = roleOf(component);
+  const path = releasePaths(component, version, platform).bundles;
+  const target = workspace.delegatedRoles().includes(role) ? workspace.targets(role).signed.targets[path] : undefined;
+  if (target && bundles && sha256(bundles) === target.hashes.sha256) return;
+  const added = target && workspace.changedBytes(path, target);
+  if (!added || !readBundles(added)[0].statement.equals(statementBytes))
+    throw signerError('RELEASE_NOT_ADDED', `${releaseText(name)} is not in ${role} as it is packed and signed here`);
 }
 
 /** Changes an offer of the channel. @throws OFFER_MISSING */

@@ -1,23 +1,14 @@
-/** `package/`: what ships with a device, root 1 and version 1 of both authority chains. Written once, when all three are signed. */
+/**
+ * `package/`: what ships with a device, root 1 and version 1 of both authority chains. It is there as soon as all three are signed; as
+ * long as nothing is published it follows the pending change, from then on what is there is never replaced.
+ */
 import { authorityPath, serialize } from '@countersign/protocol';
 import { makeFolder, readIfPresent, writeDurable } from '@countersign/protocol/node';
 import { signingState } from './roles.ts';
 import type { Workspace } from './workspace.ts';
 
 const maximumFile = 8 << 20;
-
-export function writePackage(workspace: Workspace): void {
-  const root = workspace.pendingRole('root');
-  if (root?.signed.version !== 1 || !signingState(workspace, 'root', root).complete) return;
-  if (!workspace.pendingRole('authority')) return;
-  const codesign = workspace.readDocument('authority', authorityPath('codesign'));
-  const devices = workspace.readDocument('authority', authorityPath('devices'));
-  if (!codesign || !devices) return;
-  makeFolder(workspace.file('package'));
-  writeDurable(workspace.file('package', 'codesign.jsonl'), codesign);
-  writeDurable(workspace.file('package', 'devices.jsonl'), devices);
-  writeDurable(workspace.file('package', 'root.json'), serialize(root.signed, root.signatures));
-}
+const files = { root: 'root.json', codesign: 'codesign.jsonl', devices: 'devices.jsonl' } as const;
 
 export interface ShippedPackage {
   readonly root: Buffer;
@@ -28,6 +19,34 @@ export interface ShippedPackage {
 /** Null where it is not complete. */
 export function readPackage(folder: (name: string) => string): ShippedPackage | null {
   const read = (name: string): Buffer | undefined => readIfPresent(folder(name), maximumFile);
-  const [root, codesign, devices] = [read('root.json'), read('codesign.jsonl'), read('devices.jsonl')];
+  const [root, codesign, devices] = [read(files.root), read(files.codesign), read(files.devices)];
   return root && codesign && devices ? { root, codesign, devices } : null;
+}
+
+/** Writes what of the package is missing or has become another. */
+export function keepPackage(workspace: Workspace): void {
+  const before = readPackage((name) => workspace.file('package', name));
+  if (before && workspace.trustedRoles().length > 0) return;
+  const shipped = packageOf(workspace);
+  if (!shipped) return;
+  makeFolder(workspace.file('package'));
+  for (const part of ['codesign', 'devices', 'root'] as const)
+    if (!before?.[part].equals(shipped[part])) writeDurable(workspace.file('package', files[part]), shipped[part]);
+}
+
+/** As the workspace's state says it; null where something is not signed yet, or not known here. */
+export function packageOf(workspace: Workspace): ShippedPackage | null {
+  const root = workspace.firstRoot() ?? pendingFirstRoot(workspace);
+  const line = (kind: 'codesign' | 'devices'): Buffer | null => {
+    const chain = workspace.readDocument('authority', authorityPath(kind));
+    return chain && chain.subarray(0, chain.indexOf(0x0a) + 1);
+  };
+  const [codesign, devices] = [line('codesign'), line('devices')];
+  return root && codesign && devices ? { root, codesign, devices } : null;
+}
+
+function pendingFirstRoot(workspace: Workspace): Buffer | null {
+  const root = workspace.pendingRole('root');
+  if (root?.signed.version !== 1 || !signingState(workspace, 'root', root).complete) return null;
+  return serialize(root.signed, root.signatures);
 }

@@ -98,7 +98,7 @@ function trust(body: CodesignAuthority | null, revocations?: Revocations, into =
     workspace.replaceTrusted(new Map([[role, serialize(signed, [])]]), new Map([[path, bytes]]));
   };
   if (body) put('authority/codesign.jsonl', chainLine(codesignPayloadType, body, [tuf]));
-  else rmSync(join(into, 'trusted'), { recursive: true });
+  else rmSync(join(into, 'state'), { recursive: true });
   if (revocations) put('revocations/revocations.json', revocationsFormat.serialize(revocations));
 }
 

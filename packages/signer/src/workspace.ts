@@ -1,13 +1,15 @@
 /**
- * A signer's workspace: `trusted/` is what is published, `change/` what is pending, `artifacts/` packed releases, `keys/` key
- * files, `package/` what ships with a device. Invariants: every file is written as a whole; `trusted/` changes only by what a server
- * published; a document counts only as the role's metadata lists it. Two commands never work at the same time.
+ * A signer's workspace: `state/N/trusted/` is what is published, `state/N/change/` what is pending, `artifacts/` packed releases,
+ * `keys/` key files, `package/` what ships with a device. `countersign.json` says which N counts. Invariants: what counts is never
+ * edited, a command edits a copy, which then counts as a whole or not at all; `trusted/` changes only by what a server published; a
+ * document counts only as the role's metadata lists it. Two commands never work at the same time.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, type Dirent } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import {
   codeOf,
   openMetadata,
+  parseJson,
   readRoot,
   readTargets,
   serialize,
@@ -16,7 +18,7 @@ import {
   type Target,
   type Targets,
 } from '@countersign/protocol';
-import { makeFolder, readIfPresent, takeLock, writeDurable } from '@countersign/protocol/node';
+import { makeFolder, readIfPresent, removeDurable, syncFolder, writeDurable } from '@countersign/protocol/node';
 import { signerError } from './errors.ts';
 
 export interface RoleSignature {
@@ -36,23 +38,41 @@ const maximumDocument = 16 << 20;
 
 export class Workspace {
   readonly directory: string;
+  #state: number;
 
-  constructor(directory: string) {
+  /** `state` is given for an edited copy; else it is the one that counts. @throws WORKSPACE_DAMAGED */
+  constructor(directory: string, state?: number) {
     this.directory = resolve(directory);
+    this.#state = state ?? readSettings(this.directory) ?? 0;
+  }
+
+  /** Which copy of published and pending this is. */
+  get state(): number {
+    return this.#state;
+  }
+
+  /** Turns to the state that counts by now. @throws WORKSPACE_DAMAGED */
+  refresh(): void {
+    this.#state = readSettings(this.directory) ?? 0;
   }
 
   file(...names: readonly string[]): string {
     return join(this.directory, ...names);
   }
 
+  /** A file of what is published and pending. */
+  stateFile(...names: readonly string[]): string {
+    return this.file('state', String(this.#state), ...names);
+  }
+
   /** The role as it is published; null before that. */
   trustedRole(role: string): RoleFile | null {
-    return this.#readRole(this.file('trusted', 'metadata', `${role}.json`), role);
+    return this.#readRole(this.stateFile('trusted', 'metadata', `${role}.json`), role);
   }
 
   /** The role's next version, as far as it is signed; null where the change does not touch it. */
   pendingRole(role: string): RoleFile | null {
-    return this.#readRole(this.file('change', 'metadata', `${role}.json`), role);
+    return this.#readRole(this.stateFile('change', 'metadata', `${role}.json`), role);
   }
 
   /** As it would be after publishing. @throws ROLE_UNKNOWN */
@@ -71,23 +91,23 @@ export class Workspace {
   }
 
   pendingRoles(): string[] {
-    return namesIn(this.file('change', 'metadata')).map((name) => name.slice(0, -'.json'.length));
+    return namesIn(this.stateFile('change', 'metadata')).map((name) => name.slice(0, -'.json'.length));
   }
 
   trustedRoles(): string[] {
-    return namesIn(this.file('trusted', 'metadata'))
+    return namesIn(this.stateFile('trusted', 'metadata'))
       .map((name) => name.slice(0, -'.json'.length))
       .filter((name) => !/^\d+\./.test(name));
   }
 
   writePending(role: string, file: RoleFile): void {
-    const target = this.file('change', 'metadata', `${role}.json`);
+    const target = this.stateFile('change', 'metadata', `${role}.json`);
     makeFolder(dirname(target));
     writeDurable(target, serialize(file.signed, file.signatures));
   }
 
   dropPending(role: string): void {
-    rmSync(this.file('change', 'metadata', `${role}.json`), { force: true });
+    removeDurable(this.stateFile('change', 'metadata', `${role}.json`));
   }
 
   /** A small document as it would be after publishing, or as it is published; null where the role does not list it. */
@@ -100,20 +120,20 @@ export class Workspace {
 
   /** @throws WORKSPACE_DAMAGED */
   documentOf(path: string, target: Target): Buffer {
-    for (const place of [
-      this.changedDocument(path, target.hashes.sha256!),
-      this.file('trusted', 'targets', ...path.split('/')),
-    ]) {
-      const bytes = readIfPresent(place, maximumDocument);
-      if (bytes?.length === target.length && sha256(bytes) === target.hashes.sha256) return bytes;
-    }
+    const trusted = this.stateFile('trusted', 'targets', ...path.split('/'));
+    const bytes = this.changedBytes(path, target) ?? readListed(trusted, target);
+    if (bytes) return bytes;
     throw signerError('WORKSPACE_DAMAGED', `${path} in ${this.directory} is not the file that its role lists`);
   }
+
+  /** A document that came with the change; null where it is not here. */
+  changedBytes = (path: string, target: Target): Buffer | null =>
+    readListed(this.changedDocument(path, target.hashes.sha256!), target);
 
   /** Where a document of the change lies: by its digest, so that a later one never takes its place half-way. */
   changedDocument(path: string, digest: string): string {
     const cut = path.lastIndexOf('/') + 1;
-    return this.file('change', 'targets', ...path.slice(0, cut).split('/'), `${digest}.${path.slice(cut)}`);
+    return this.stateFile('change', 'targets', ...path.slice(0, cut).split('/'), `${digest}.${path.slice(cut)}`);
   }
 
   /** Keeps a document of the change; the role's entry for it. */
@@ -125,30 +145,42 @@ export class Workspace {
     return { length: bytes.length, hashes: { sha256: digest } };
   }
 
+  /** Root 1 as it was published here; null where only later ones are known. */
+  firstRoot(): Buffer | null {
+    return readIfPresent(this.stateFile('trusted', 'metadata', '1.root.json'), maximumMetadata) ?? null;
+  }
+
+  keepFirstRoot(bytes: Uint8Array): void {
+    makeFolder(this.stateFile('trusted', 'metadata'));
+    writeDurable(this.stateFile('trusted', 'metadata', '1.root.json'), bytes);
+  }
+
   /** Takes over what is published now: exactly these roles and documents. */
   replaceTrusted(roles: ReadonlyMap<string, Uint8Array>, documents: ReadonlyMap<string, Uint8Array>): void {
     for (const [path, bytes] of documents) {
-      const file = this.file('trusted', 'targets', ...path.split('/'));
+      const file = this.stateFile('trusted', 'targets', ...path.split('/'));
       makeFolder(dirname(file));
       writeDurable(file, bytes);
     }
-    makeFolder(this.file('trusted', 'metadata'));
+    makeFolder(this.stateFile('trusted', 'metadata'));
     for (const [role, bytes] of roles) {
-      writeDurable(this.file('trusted', 'metadata', `${role}.json`), bytes);
+      writeDurable(this.stateFile('trusted', 'metadata', `${role}.json`), bytes);
       if (role === 'root') {
         const version = readRoot(openMetadata(bytes, role).signed()).version;
-        writeDurable(this.file('trusted', 'metadata', `${version}.root.json`), bytes);
+        writeDurable(this.stateFile('trusted', 'metadata', `${version}.root.json`), bytes);
       }
     }
   }
 
   /** The exact bytes of a published role; null where it is not. */
   trustedBytes(role: string): Buffer | null {
-    return readIfPresent(this.file('trusted', 'metadata', `${role}.json`), maximumMetadata) ?? null;
+    return readIfPresent(this.stateFile('trusted', 'metadata', `${role}.json`), maximumMetadata) ?? null;
   }
 
   discardChange(): void {
-    rmSync(this.file('change'), { recursive: true, force: true });
+    rmSync(this.stateFile('change'), { recursive: true, force: true });
+    makeFolder(this.stateFile());
+    syncFolder(this.stateFile());
   }
 
   #readRole(file: string, role: string): RoleFile | null {
@@ -163,48 +195,42 @@ export class Workspace {
   }
 }
 
-function namesIn(folder: string): string[] {
+/** Null where it is not what is listed. */
+function readListed(file: string, target: Target): Buffer | null {
+  const bytes = readIfPresent(file, maximumDocument);
+  return bytes?.length === target.length && sha256(bytes) === target.hashes.sha256 ? bytes : null;
+}
+
+const namesIn = (folder: string): string[] =>
+  entriesOf(folder)
+    .map(({ name }) => name)
+    .filter((name) => name.endsWith('.json'))
+    .sort();
+
+/** What the folder holds; nothing where there is none. */
+export function entriesOf(folder: string): Dirent[] {
   try {
-    return readdirSync(folder)
-      .filter((name) => name.endsWith('.json'))
-      .sort();
+    return readdirSync(folder, { withFileTypes: true });
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return [];
     throw cause;
   }
 }
 
-/** @throws WORKSPACE_EXISTS */
-export function createWorkspace(directory: string): Workspace {
-  const workspace = new Workspace(directory);
-  const file = workspace.file('countersign.json');
-  if (readIfPresent(file, 1 << 16)) throw signerError('WORKSPACE_EXISTS', `${workspace.directory} holds a workspace`);
-  mkdirSync(workspace.directory, { recursive: true });
-  return workspace;
-}
+/** Makes that state the one that counts. */
+export const writeSettings = (directory: string, state: number): void =>
+  writeDurable(join(directory, 'countersign.json'), `${JSON.stringify({ _type: settingsType, state }, null, 2)}\n`);
 
-/** Written last by init: from then on it is a workspace. */
-export const writeSettings = (workspace: Workspace): void =>
-  writeDurable(workspace.file('countersign.json'), `${JSON.stringify({ _type: settingsType }, null, 2)}\n`);
-
-/** @throws WORKSPACE_MISSING WORKSPACE_DAMAGED */
-export function openWorkspace(directory: string): Workspace {
-  const workspace = new Workspace(directory);
-  const file = workspace.file('countersign.json');
+/** Which state counts; null where there is no workspace. @throws WORKSPACE_DAMAGED */
+export function readSettings(directory: string): number | null {
+  const file = join(directory, 'countersign.json');
   const bytes = readIfPresent(file, 1 << 16);
-  if (!bytes) throw signerError('WORKSPACE_MISSING', `${workspace.directory} holds no workspace`);
-  if (!bytes.includes(settingsType))
-    throw signerError('WORKSPACE_DAMAGED', `${file} is of another kind or of a newer program`);
-  return workspace;
-}
-
-/** Runs `work` as the only command in the workspace. @throws WORKSPACE_BUSY, and what `work` throws */
-export async function withWorkspaceLock<T>(workspace: Workspace, work: () => Promise<T> | T): Promise<T> {
-  const lock = takeLock(workspace.file('lock.db'), 2000);
-  if (!lock) throw signerError('WORKSPACE_BUSY', `another command works in ${workspace.directory}`);
+  if (!bytes) return null;
   try {
-    return await work();
-  } finally {
-    lock.release();
+    const { _type, state } = parseJson(bytes, file, 1 << 16) as { _type?: unknown; state?: unknown };
+    if (_type !== settingsType || !Number.isSafeInteger(state)) throw new Error('another kind');
+    return state as number;
+  } catch (cause) {
+    throw signerError('WORKSPACE_DAMAGED', `${file} is damaged, of another kind or of a newer program`, { cause });
   }
 }

@@ -21,7 +21,7 @@ import { signerError } from '../errors.ts';
 import { readPublicKey } from '../key-sources.ts';
 import { nextRevocations } from '../signing-rules.ts';
 import type { Workspace } from '../workspace.ts';
-import { given, withWorkspace } from './session.ts';
+import { given, changeWorkspace } from './session.ts';
 
 export function addAuthorityCommands(program: Command): void {
   const authority = program.command('authority').description('whose code signatures count, and the devices policy');
@@ -31,12 +31,13 @@ export function addAuthorityCommands(program: Command): void {
       .description(`propose the next version of the ${kind} authority from a draft`)
       .option('--file <draft>', 'the whole new body')
       .action((options: { file?: string }, command: Command) =>
-        withWorkspace(command, async (workspace, terminal) => {
+        changeWorkspace(command, async (workspace, terminal) => {
           const file = await given(terminal, options.file, '--file', 'File with the draft');
           proposeLine(workspace, kind, readDraft(workspace, kind, file), new Date());
-          terminal.answer({ authority: kind, file }, () =>
-            terminal.print(`next version of the ${kind} authority proposed; sign the change to make it so`),
-          );
+          return () =>
+            terminal.answer({ authority: kind, file }, () =>
+              terminal.print(`next version of the ${kind} authority proposed; sign the change to make it so`),
+            );
         }),
       );
   addRevokeCommands(program.command('revoke').description('say what is no longer believed'));
@@ -60,13 +61,14 @@ function addRevokeCommands(revoke: Command): void {
     if (name !== 'release')
       command.option('--from <time>', 'only signatures timestamped at or after this time', timeOf);
     command.action((text: string, flags: RevokeFlags, own: Command) =>
-      withWorkspace(own, async (workspace, terminal) => {
+      changeWorkspace(own, async (workspace, terminal) => {
         const reason = await given(terminal, flags.reason, '--reason', 'Why is it revoked?');
         const entry = { reason, ...(flags.from === undefined ? {} : { effective: flags.from }) };
         writeRevocations(workspace, apply(workspace, text, entry, nextRevocations(workspace)));
-        terminal.answer({ revoked: text, reason }, () =>
-          terminal.print(`${escapeText(text)} is revoked once this is published`),
-        );
+        return () =>
+          terminal.answer({ revoked: text, reason }, () =>
+            terminal.print(`${escapeText(text)} is revoked once this is published`),
+          );
       }),
     );
   };
@@ -97,13 +99,14 @@ function addRevokeCommands(revoke: Command): void {
     .command('minimum <component> <version>')
     .description('nothing below that version is installed, nor rolled back to')
     .action((component: string, version: string, _: unknown, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
+      changeWorkspace(command, (workspace, terminal) => {
         if (valid(version) !== version) throw signerError('REVOCATION', `${escapeText(version)} is no version`);
         const revocations = nextRevocations(workspace);
         writeRevocations(workspace, { ...revocations, minimum: { ...revocations.minimum, [component]: version } });
-        terminal.answer({ component, minimum: version }, () =>
-          terminal.print(`${component} below ${version} is refused once this is published`),
-        );
+        return () =>
+          terminal.answer({ component, minimum: version }, () =>
+            terminal.print(`${component} below ${version} is refused once this is published`),
+          );
       }),
     );
 }

@@ -2,14 +2,17 @@
 import type { Command } from 'commander';
 import { terminalOf, writeDurable, type Terminal } from '@countersign/protocol/node';
 import { changeState, isEmpty, signChange, type ChangeState } from '../change-signing.ts';
-import { exportChange, importChange, openOrJoin } from '../change-transfer.ts';
+import { changeFileFormat, readChangeFile } from '../change-file.ts';
+import { exportChange, importChange } from '../change-transfer.ts';
 import { rebaseChange } from '../change-rebase.ts';
 import { describeChange } from '../change-words.ts';
 import { signerError } from '../errors.ts';
 import { openKeys } from '../key-sources.ts';
 import { addKeyOptions, passphrasesOf, type KeyOptions } from '../passphrases.ts';
+import { keepPackage } from '../shipped-package.ts';
+import { editWorkspace, openOrCreateWorkspace, withWorkspaceLock } from '../workspace-editing.ts';
 import type { Workspace } from '../workspace.ts';
-import { givenList, keyNames, withWorkspace, workspaceFolder } from './session.ts';
+import { changeWorkspace, givenList, keyNames, withWorkspace, workspaceFolder } from './session.ts';
 
 export function addChangeCommands(program: Command): void {
   const change = program.command('change').description('the pending change: what it does, who signs it');
@@ -30,18 +33,19 @@ export function addChangeCommands(program: Command): void {
     );
   addKeyOptions(change.command('sign').description('sign whatever these keys may sign')).action(
     (options: KeyOptions, command: Command) =>
-      withWorkspace(command, async (workspace, terminal) => {
+      changeWorkspace(command, async (workspace, terminal) => {
         const uris = await givenList(terminal, options.key, '--key', 'Keys that sign');
         const keys = await openKeys(workspace.directory, uris, passphrasesOf(command, options));
         const signed = await signChange(workspace, keys, new Date());
         const { complete } = changeState(workspace);
-        terminal.answer({ signed, complete }, () => {
-          const nameOf = keyNames(workspace);
-          for (const { item, keyid } of signed) terminal.print(`signed ${item} with ${nameOf(keyid)}`);
-          terminal.note(
-            complete ? 'next: countersign publish --to URL' : 'still lacks signatures: countersign change show',
-          );
-        });
+        return () =>
+          terminal.answer({ signed, complete }, () => {
+            const nameOf = keyNames(workspace);
+            for (const { item, keyid } of signed) terminal.print(`signed ${item} with ${nameOf(keyid)}`);
+            terminal.note(
+              complete ? 'next: countersign publish --to URL' : 'still lacks signatures: countersign change show',
+            );
+          });
       }),
   );
   change
@@ -50,9 +54,14 @@ export function addChangeCommands(program: Command): void {
     .action((file: string, _: unknown, command: Command) =>
       withWorkspace(command, (workspace, terminal) => {
         if (isEmpty(workspace)) throw signerError('CHANGE_EMPTY', `nothing is pending in ${workspace.directory}`);
-        const bytes = exportChange(workspace);
+        const change = exportChange(workspace);
+        const bytes = changeFileFormat.serialize(change);
         writeDurable(file, bytes);
-        terminal.answer({ file, bytes: bytes.length }, () => terminal.print(`${file} written`));
+        const { sha256 } = change;
+        terminal.answer({ file, bytes: bytes.length, sha256 }, () => {
+          terminal.print(`${file} written`);
+          terminal.note(`whoever imports it is told the same: sha256 ${sha256}`);
+        });
       }),
     );
   change
@@ -60,22 +69,27 @@ export function addChangeCommands(program: Command): void {
     .description('take over a change, or the signatures that others made')
     .action(async (file: string, _: unknown, command: Command) => {
       const terminal = terminalOf(command);
-      await openOrJoin(workspaceFolder(command), file, (workspace) => {
-        const imported = importChange(workspace, file);
-        terminal.answer(imported, () =>
-          terminal.print(
-            `${imported.signatures} signatures taken over, ${imported.roles.length} parts: ${imported.roles.join(', ')}`,
-          ),
-        );
+      const change = readChangeFile(file);
+      // Who only reviews and signs has no workspace yet.
+      const workspace = openOrCreateWorkspace(workspaceFolder(command));
+      const imported = await withWorkspaceLock(workspace, async () => {
+        const taken = await editWorkspace(workspace, (copy) => importChange(copy, change));
+        keepPackage(workspace);
+        return { ...taken, sha256: change.sha256 };
+      });
+      terminal.answer(imported, () => {
+        const { signatures, roles, sha256 } = imported;
+        terminal.print(`${signatures} signatures taken over, ${roles.length} parts: ${roles.join(', ')}`);
+        terminal.note(`whoever exported it was told the same: sha256 ${sha256}`);
       });
     });
   change
     .command('discard')
     .description('drop the pending change')
     .action((_: unknown, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
+      withWorkspace(command, async (workspace, terminal) => {
         const dropped = workspace.pendingRoles();
-        workspace.discardChange();
+        await editWorkspace(workspace, (copy) => copy.discardChange());
         terminal.answer({ dropped }, () => terminal.print('the change is dropped; what is published stays'));
       }),
     );
@@ -83,15 +97,16 @@ export function addChangeCommands(program: Command): void {
     .command('rebase <place>')
     .description('take what is published now (URL or folder) and make the change again on top of it')
     .action((place: string, _: unknown, command: Command) =>
-      withWorkspace(command, async (workspace, terminal) => {
+      changeWorkspace(command, async (workspace, terminal) => {
         const rebased = await rebaseChange(workspace, place, new Date());
-        terminal.answer(rebased, () =>
-          terminal.print(
-            rebased.roles.length === 0
-              ? 'up to date with what is published; nothing is left of the change'
-              : `made again: ${rebased.roles.join(', ')}; sign it anew`,
-          ),
-        );
+        return () =>
+          terminal.answer(rebased, () =>
+            terminal.print(
+              rebased.roles.length === 0
+                ? 'up to date with what is published; nothing is left of the change'
+                : `made again: ${rebased.roles.join(', ')}; sign it anew`,
+            ),
+          );
       }),
     );
 }

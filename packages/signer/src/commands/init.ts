@@ -8,7 +8,8 @@ import { readDraft } from '../drafts.ts';
 import { openKeys } from '../key-sources.ts';
 import { addKeyOptions, passphrasesOf, type KeyOptions } from '../passphrases.ts';
 import { roleKeys, type RoleKeys } from '../role-keys.ts';
-import { createWorkspace, withWorkspaceLock, writeSettings } from '../workspace.ts';
+import { keepPackage } from '../shipped-package.ts';
+import { createWorkspace, editWorkspace, withWorkspaceLock } from '../workspace-editing.ts';
 import { given, givenList, workspaceFolder } from './session.ts';
 
 const fixedRoles = ['root', 'targets', 'authority', 'revocations', 'channels'] as const;
@@ -65,12 +66,13 @@ async function run(options: InitOptions, command: Command): Promise<void> {
       channel: options.channel,
     };
     const now = new Date();
-    workspace.discardChange();
-    bootstrap(workspace, first, now);
-    writeSettings(workspace);
-    const signed = options.key
-      ? await signChange(workspace, await openKeys(folder, options.key, passphrasesOf(command, options)), now)
-      : [];
+    const keys = options.key ? await openKeys(folder, options.key, passphrasesOf(command, options)) : [];
+    const signed = await editWorkspace(workspace, (copy) => {
+      copy.discardChange();
+      bootstrap(copy, first, now);
+      return keys.length > 0 ? signChange(copy, keys, now) : [];
+    });
+    keepPackage(workspace);
     terminal.answer({ workspace: workspace.directory, signed }, () => {
       terminal.print(`workspace made in ${workspace.directory}`);
       if (signed.length === 0) terminal.print('next: countersign change sign --key KEY...');

@@ -4,8 +4,9 @@ import { join, resolve } from 'node:path';
 import { terminalOf } from '@countersign/protocol/node';
 import { signerError } from '../errors.ts';
 import { acceptPublished, publish, readApiKey } from '../publishing.ts';
-import { readPackage } from '../shipped-package.ts';
+import { keepPackage, readPackage } from '../shipped-package.ts';
 import { verifyRepository } from '../verification.ts';
+import { editWorkspace } from '../workspace-editing.ts';
 import { given, withWorkspace, workspaceFolder } from './session.ts';
 
 export function addPublishCommands(program: Command): void {
@@ -22,7 +23,8 @@ export function addPublishCommands(program: Command): void {
         const published = await publish(workspace, server, readApiKey(file), (done, total) =>
           bar.update(total === 0 ? 1 : done / total),
         ).finally(() => bar.end());
-        acceptPublished(workspace);
+        await editWorkspace(workspace, acceptPublished);
+        keepPackage(workspace);
         terminal.answer({ published: server, ...published }, () => {
           terminal.print(`published: snapshot ${published.snapshot}, timestamp ${published.timestamp}`);
           if (published.scanned === false) terminal.note('no malware scanner is configured at the server');

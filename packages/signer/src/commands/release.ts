@@ -4,7 +4,7 @@ import { timeText, type Offer } from '@countersign/protocol';
 import { releaseText } from '../artifacts.ts';
 import { addRelease, changeOffer, nextChannel, offerReleases, writeChannel } from '../releases.ts';
 import { signerError } from '../errors.ts';
-import { given, withWorkspace } from './session.ts';
+import { given, changeWorkspace } from './session.ts';
 
 interface OfferFlags {
   readonly channel: string;
@@ -23,7 +23,7 @@ export function addReleaseCommands(program: Command): void {
     .command('add <release...>')
     .description('put packed and signed releases (NAME@VERSION) into their component roles')
     .action((texts: string[], _: unknown, command: Command) =>
-      withWorkspace(command, async (workspace, terminal) => {
+      changeWorkspace(command, async (workspace, terminal) => {
         const added: { component: string; version: string; platform: string; release: string }[] = [];
         for (const text of texts) {
           const bar = terminal.progress(`checking ${text}`, 1);
@@ -31,11 +31,12 @@ export function addReleaseCommands(program: Command): void {
           bar.end();
           added.push({ ...artifact.name, release: artifact.release });
         }
-        terminal.answer({ added }, () => {
-          for (const { release, ...name } of added)
-            terminal.print(`added ${releaseText(name)}, release ${release.slice(0, 16)}`);
-          terminal.note('next: countersign channel offer, then countersign change sign');
-        });
+        return () =>
+          terminal.answer({ added }, () => {
+            for (const { release, ...name } of added)
+              terminal.print(`added ${releaseText(name)}, release ${release.slice(0, 16)}`);
+            terminal.note('next: countersign channel offer, then countersign change sign');
+          });
       }),
     );
   addChannelCommands(program.command('channel').description('what is on offer to whom'));
@@ -61,40 +62,45 @@ function addChannelCommands(channel: Command): void {
     .option('--downgrade', 'devices may go back to it from a newer version')
     .option('--replace', 'replace the offer of the same version')
     .action((texts: string[], flags: OfferFlags, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
+      changeWorkspace(command, (workspace, terminal) => {
         const { replace, stage = everybody, ...rest } = flags;
         const options = { ...rest, stages: stage, existing: replace ? 'replace' : 'refuse' } as const;
         const offers = offerReleases(workspace, texts, options, new Date());
-        terminal.answer({ channel: flags.channel, offers }, () => {
-          for (const { component, version, rollout } of offers)
-            terminal.print(`${flags.channel} offers ${component} ${version} from ${rollout.start}`);
-        });
+        return () =>
+          terminal.answer({ channel: flags.channel, offers }, () => {
+            for (const { component, version, rollout } of offers)
+              terminal.print(`${flags.channel} offers ${component} ${version} from ${rollout.start}`);
+          });
       }),
     );
   withStages(withChannel(channel.command('rollout <release>').description('change how an offer is rolled out'))).action(
     (text: string, flags: OfferFlags, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
+      changeWorkspace(command, (workspace, terminal) => {
         const change = (offer: Offer): Offer => ({
           ...offer,
           rollout: { start: flags.start ?? offer.rollout.start, stages: flags.stage ?? offer.rollout.stages },
         });
         changeOffer(workspace, flags.channel, text, change, new Date());
-        terminal.answer({ channel: flags.channel, release: text }, () => terminal.print(`rollout of ${text} changed`));
+        return () =>
+          terminal.answer({ channel: flags.channel, release: text }, () =>
+            terminal.print(`rollout of ${text} changed`),
+          );
       }),
   );
   withChannel(channel.command('withdraw <release>').description('no longer offer a release')).action(
     (text: string, flags: { channel: string }, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
+      changeWorkspace(command, (workspace, terminal) => {
         changeOffer(workspace, flags.channel, text, () => null, new Date());
-        terminal.answer({ channel: flags.channel, withdrawn: text }, () =>
-          terminal.print(`${flags.channel} no longer offers ${text}`),
-        );
+        return () =>
+          terminal.answer({ channel: flags.channel, withdrawn: text }, () =>
+            terminal.print(`${flags.channel} no longer offers ${text}`),
+          );
       }),
   );
   withChannel(channel.command('block <version>').description('stop new installs of NAME@VERSION'))
     .option('--reason <text>', 'why, for the technicians')
     .action((text: string, flags: { channel: string; reason?: string }, command: Command) =>
-      withWorkspace(command, async (workspace, terminal) => {
+      changeWorkspace(command, async (workspace, terminal) => {
         const [, component, version] = /^([a-z][a-z0-9-]{0,62})@([^:]+)$/.exec(text) ?? [];
         const current = nextChannel(workspace, flags.channel);
         if (!component || !version || !current)
@@ -102,7 +108,10 @@ function addChannelCommands(channel: Command): void {
         const reason = await given(terminal, flags.reason, '--reason', 'Why is it blocked?');
         const others = current.blocked.filter((one) => one.component !== component || one.version !== version);
         writeChannel(workspace, { ...current, blocked: [...others, { component, version, reason }] }, new Date());
-        terminal.answer({ channel: flags.channel, blocked: text, reason }, () => terminal.print(`${text} is blocked`));
+        return () =>
+          terminal.answer({ channel: flags.channel, blocked: text, reason }, () =>
+            terminal.print(`${text} is blocked`),
+          );
       }),
     );
 }

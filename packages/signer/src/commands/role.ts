@@ -5,7 +5,7 @@ import { delegate, writeRole, writeVersion } from '../change.ts';
 import { signerError } from '../errors.ts';
 import { roleKeys, type RoleKeys } from '../role-keys.ts';
 import type { Workspace } from '../workspace.ts';
-import { givenList, withWorkspace } from './session.ts';
+import { givenList, changeWorkspace } from './session.ts';
 
 interface RoleOptions {
   readonly roleKey?: string[];
@@ -25,15 +25,16 @@ export function addRoleCommands(program: Command): void {
       .option('--role-key <key...>', 'its keys: NAME, or a .pub.json file')
       .option('--threshold <number>', 'how many of them must sign', '2')
       .action((roles: string[], options: RoleOptions, command: Command) =>
-        withWorkspace(command, async (workspace, terminal) => {
+        changeWorkspace(command, async (workspace, terminal) => {
           const words = roles.join(', ');
           const names = await givenList(terminal, options.roleKey, '--role-key', `Keys of ${words}`);
           const threshold = Number(options.threshold);
           for (const role of roles)
             act(workspace, role, roleKeys(workspace.directory, role, names, threshold), new Date());
-          terminal.answer({ roles, keys: names, threshold }, () =>
-            terminal.print(`${words}: ${threshold} of ${names.join(', ')}; sign the change to make it so`),
-          );
+          return () =>
+            terminal.answer({ roles, keys: names, threshold }, () =>
+              terminal.print(`${words}: ${threshold} of ${names.join(', ')}; sign the change to make it so`),
+            );
         }),
       );
   add('delegate', 'give components their roles: component-NAME', (workspace, name, keys, now) => {
@@ -54,12 +55,15 @@ export function addRoleCommands(program: Command): void {
     .command('renew <role...>')
     .description('make roles anew with a later expiry, nothing else changed')
     .action((names: string[], _: unknown, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
+      changeWorkspace(command, (workspace, terminal) => {
         for (const name of names) {
           const { signed } = workspace.role(name);
           writeVersion(workspace, name, signed, new Date());
         }
-        terminal.answer({ renewed: names }, () => terminal.print(`${names.join(', ')}: sign the change to make it so`));
+        return () =>
+          terminal.answer({ renewed: names }, () =>
+            terminal.print(`${names.join(', ')}: sign the change to make it so`),
+          );
       }),
     );
 }

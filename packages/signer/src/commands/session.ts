@@ -7,7 +7,9 @@ import { signerError } from '../errors.ts';
 import { readPublicKeyFile } from '../key-files.ts';
 import { listKeys } from '../key-sources.ts';
 import { canAsk } from '../passphrases.ts';
-import { openWorkspace, withWorkspaceLock, type Workspace } from '../workspace.ts';
+import { keepPackage } from '../shipped-package.ts';
+import { editWorkspace, openWorkspace, withWorkspaceLock } from '../workspace-editing.ts';
+import type { Workspace } from '../workspace.ts';
 
 export const workspaceFolder = (command: Command): string => command.optsWithGlobals<{ workspace: string }>().workspace;
 
@@ -19,6 +21,21 @@ export async function withWorkspace<T>(
   const workspace = openWorkspace(workspaceFolder(command));
   return withWorkspaceLock(workspace, () => work(workspace, terminalOf(command)));
 }
+
+/**
+ * Edits the workspace, wholly or not at all. What the edit returns is called once it counts, to say so. The package is kept on both
+ * sides, since a command may have died in between.
+ */
+export const changeWorkspace = (
+  command: Command,
+  edit: (workspace: Workspace, terminal: Terminal) => Promise<() => void> | (() => void),
+): Promise<void> =>
+  withWorkspace(command, async (workspace, terminal) => {
+    keepPackage(workspace);
+    const say = await editWorkspace(workspace, (copy) => edit(copy, terminal));
+    keepPackage(workspace);
+    say();
+  });
 
 /** What was given, or what a person answers. @throws OPTION_NEEDED */
 export async function given(
