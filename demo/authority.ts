@@ -15,7 +15,7 @@ export interface Authority {
   readonly timeStampingCa: Issued;
   readonly timeStamping: Issued;
   /** A code-signing certificate for a customer; `more` bends it, for tests. */
-  certify(subject?: Readonly<Record<string, string>>, more?: Partial<CertificateRequest>): Promise<Issued>;
+  certify(subject?: CertificateRequest['subject'], more?: Partial<CertificateRequest>): Promise<Issued>;
   /** Sigstore's trusted root for this authority. */
   trustedRoot(): Record<string, unknown>;
   serveTime(options?: Partial<TimeStampOptions>): Promise<TimeStamper>;

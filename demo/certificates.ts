@@ -11,7 +11,8 @@ export interface Issued {
 }
 
 export interface CertificateRequest {
-  readonly subject: Readonly<Record<string, string>>;
+  /** By short name; a list makes an attribute stand more than once. */
+  readonly subject: Readonly<Record<string, string | readonly string[]>>;
   /** Absent: self-signed. */
   readonly issuer?: Issued;
   readonly ca?: boolean;
@@ -80,12 +81,14 @@ export const issuerText = (certificate: Issued): string => new X509Certificate(c
 export const wholeSecond = (milliseconds: number): Date => new Date(Math.floor(milliseconds / 1000) * 1000);
 
 /** One attribute a set, in order, as CAs write names; pkijs by itself would put all into one set. */
-function nameOf(attributes: Readonly<Record<string, string>>): pkijs.RelativeDistinguishedNames {
-  const sets = Object.entries(attributes).map(([name, value]) => {
-    const type = new asn1.ObjectIdentifier({ value: attributeOids[name]! });
-    const text = name === 'C' ? new asn1.PrintableString({ value }) : new asn1.Utf8String({ value });
-    return new asn1.Set({ value: [new asn1.Sequence({ value: [type, text] })] });
-  });
+function nameOf(attributes: CertificateRequest['subject']): pkijs.RelativeDistinguishedNames {
+  const sets = Object.entries(attributes).flatMap(([name, values]) =>
+    [values].flat().map((value: string) => {
+      const type = new asn1.ObjectIdentifier({ value: attributeOids[name]! });
+      const text = name === 'C' ? new asn1.PrintableString({ value }) : new asn1.Utf8String({ value });
+      return new asn1.Set({ value: [new asn1.Sequence({ value: [type, text] })] });
+    }),
+  );
   return pkijs.RelativeDistinguishedNames.fromBER(new asn1.Sequence({ value: sets }).toBER());
 }
 

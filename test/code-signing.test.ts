@@ -59,7 +59,7 @@ const at = (value: unknown, ...path: (string | number)[]): Record<string, unknow
 /** Signs with a certificate that our own signer would refuse: takes a good bundle apart and signs its content anew. */
 async function signBy(
   request: Partial<CertificateRequest>,
-  subject: Readonly<Record<string, string>> = vendor,
+  subject: CertificateRequest['subject'] = vendor,
 ): Promise<Buffer> {
   const bad = await authority.certify(subject, request);
   const { DSSEBundleBuilder } = await import('@sigstore/sign');
@@ -121,25 +121,26 @@ test('a timestamp outlives the certificate, and one after its end is refused', a
 });
 
 const eku = (...list: string[]) => ({ usages: { oids: list, critical: false } });
-for (const [what, request, subject] of [
-  ['a TLS certificate of the same CA', eku(oids.serverAuth), vendor],
-  ['another customer of the same CA', {}, { C: 'XX', O: 'Other Ltd', CN: 'Other Ltd' }],
-  ['a certificate with a further common name', {}, { ...vendor, OU: 'x' }],
-  ['a CA certificate', { ca: true }, vendor],
-  ['a certificate that may not sign', { keyUsageBits: 0x20 }, vendor],
-  ['an RSA key of 2048 bits', { rsaBits: 2048 }, vendor],
-  [
-    'an unknown critical extension',
-    { more: [new pkijs.Extension({ extnID: '1.2.3.4', critical: true, extnValue: new asn1.Null().toBER() })] },
-    vendor,
-  ],
-] as [string, Partial<CertificateRequest>, Record<string, string>][])
-  test(`${what === 'a certificate with a further common name' ? 'accepts a subject with a further attribute that nobody asked about' : `refuses ${what}`}`, async () => {
+const unknown = (critical: boolean) =>
+  new pkijs.Extension({ extnID: '1.2.3.4', critical, extnValue: new asn1.Null().toBER() });
+for (const [what, says, request, subject] of [
+  ['a TLS certificate of the same CA', /is not for code signing/, eku(oids.serverAuth), vendor],
+  ['another customer of the same CA', /CODESIGN_IDENTITY/, {}, { C: 'XX', O: 'Other Ltd', CN: 'Other Ltd' }],
+  ['a CA certificate', /is a CA certificate/, { ca: true }, vendor],
+  ['a certificate that may not sign', /is not for digital signatures/, { keyUsageBits: 0x20 }, vendor],
+  ['an RSA key of 2048 bits', /has a key of type rsa 2048/, { rsaBits: 2048 }, vendor],
+  ['an unknown critical extension', /critical extension 1\.2\.3\.4/, { more: [unknown(true)] }, vendor],
+  ['an extension twice', /has extension 1\.2\.3\.4 twice/, { more: [unknown(false), unknown(false)] }, vendor],
+  ['two common names', /has CN more than once/, {}, { ...vendor, CN: [vendor.CN, 'Other Ltd'] }],
+] as [string, RegExp, Partial<CertificateRequest>, CertificateRequest['subject']][])
+  test(`refuses ${what}`, async () => {
     const bundle = await signBy(request, subject);
-    if (what === 'a certificate with a further common name')
-      assert.deepEqual(judge(bundle).roles, { vendor: ['vendor'] });
-    else assert.throws(() => judge(bundle), { code: 'CODESIGN_THRESHOLD', message: /CODESIGN_(CERTIFICATE|IDENTITY)/ });
+    assert.throws(() => judge(bundle), { code: 'CODESIGN_THRESHOLD', message: says });
   });
+
+test('accepts a subject with a further attribute that nobody asked about', async () => {
+  assert.deepEqual(judge(await signBy({}, { ...vendor, OU: 'x' })).roles, { vendor: ['vendor'] });
+});
 
 test('refuses a certificate of another CA with the same names', async () => {
   const twin = await createAuthority();
@@ -234,6 +235,26 @@ test('refuses a bundle without a timestamp, with an ungranted one, or with one o
 });
 
 test('refuses a log entry beside a CA certificate, and too many timestamps', () => {
+  const logged = bend((bundle) => {
+    at(bundle, 'verificationMaterial').tlogEntries = [
+      {
+        logIndex: '1',
+        logId: { keyId: 'AAAA' },
+        kindVersion: { kind: 'dsse', version: '0.0.1' },
+        integratedTime: '1',
+        inclusionPromise: { signedEntryTimestamp: 'AAAA' },
+        inclusionProof: {
+          logIndex: '1',
+          rootHash: 'AAAA',
+          treeSize: '2',
+          hashes: ['AAAA'],
+          checkpoint: { envelope: 'x' },
+        },
+        canonicalizedBody: 'e30=',
+      },
+    ];
+  });
+  assert.throws(() => judge(logged), { code: 'CODESIGN_THRESHOLD', message: /log entry beside a CA certificate/ });
   const doubled = bend((bundle) => {
     const data = at(bundle, 'verificationMaterial', 'timestampVerificationData');
     data.rfc3161Timestamps = Array.from({ length: 9 }, () => (data.rfc3161Timestamps as unknown[])[0]);

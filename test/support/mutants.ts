@@ -39,6 +39,7 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
     tests: [
       'packages/protocol/src/release/*.test.ts',
       'test/code-signing.test.ts',
+      'test/conformance/code-signing.test.ts',
       'test/attacks/{release,stolen-keys,old-versions}.test.ts',
     ],
   },

@@ -39,6 +39,7 @@ function checkHook(manifest: Manifest, program: string, wrong: (what: string) =>
   try {
     checkArchivePath(path);
   } catch (cause) {
+    // equivalent: nothing else is thrown there; a defect must not read as a refusal
     if (codeOf(cause) === undefined) throw cause;
     throw wrong('does not name a path inside the base');
   }
