@@ -1,6 +1,7 @@
 /** Several people make, sign and publish one change with the real programs, each from a folder of their own. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newTeam, publishedTeam, type ReleaseTeam } from '../support/release-team.ts';
 import { filesIn } from '../support/signer-program.ts';
@@ -11,6 +12,13 @@ before(async () => {
   await made.pack('1.1.0', 64, ['file-transfer']);
 });
 after(() => made.remove());
+
+/** Changes one bit in the middle of a file. */
+function flip(file: string): void {
+  const bytes = readFileSync(file);
+  bytes[bytes.length >> 1]! ^= 1;
+  writeFileSync(file, bytes);
+}
 
 interface Demand {
   by: string;
@@ -121,4 +129,61 @@ test('an export with a flipped byte is refused wherever the byte is, and nothing
     assert.deepEqual(filesIn(alice.workspace), state, place);
   }
   await alice.refused('CHANGE_FILE', 'change', 'import', team.path('nothing.json'));
+});
+
+test('what is done in the wrong order is refused with a code of its own and a way out, and changes nothing', async (t) => {
+  const team = made.copy(t);
+  const { alice } = team;
+  await team.serve(t);
+  await alice.quick('pack', team.writeComponent('2.0.0'));
+  await team.pack('2.1.0');
+  await alice.refused('CHANGE_EMPTY', ...team.publish);
+  await alice.quickRefused('CHANGE_EMPTY', ...team.signAs('alice'));
+  await alice.refused('RELEASE_NOT_SIGNED', 'release', 'add', 'app@2.0.0');
+  await alice.refused('RELEASE_NOT_ADDED', 'channel', 'offer', 'app@1.1.0');
+  await alice.refused('ARTIFACT_MISSING', 'channel', 'offer', 'app@9.0.0');
+  await alice.refused('OFFER_EXISTS', 'channel', 'offer', 'app@1.0.0');
+  await alice.quickRefused('OFFER_MISSING', 'channel', 'withdraw', 'app@1.1.0');
+  const archive = join(alice.workspace, 'artifacts', 'app', '2.1.0', 'any.base.tar.zst');
+  flip(archive);
+  // All that one command was asked for, or nothing of it.
+  const damaged = await alice.refused('ARTIFACT_DAMAGED', 'release', 'add', 'app@1.1.0', 'app@2.1.0');
+  assert.match(damaged.message, /2\.1\.0.*any\.base\.tar\.zst/);
+  assert.equal((await alice.quick<Status>('status')).change.empty, true);
+
+  await team.offer('1.1.0');
+  const state = filesIn(alice.workspace);
+  await alice.refused('CHANGE_UNSIGNED', ...team.publish);
+  await alice.refused('KEY_MISSING', 'change', 'sign', '--key', 'nobody', ...team.secret);
+  await alice.refused('CHANGE_NOT_YOURS', 'change', 'sign', '--key', 'code', ...team.secret);
+  writeFileSync(team.path('wrong'), 'another passphrase\n');
+  const wrong = ['--passphrase-file', team.path('wrong')];
+  await alice.quickRefused('KEY_PASSPHRASE_WRONG', 'change', 'sign', '--key', 'alice', ...wrong);
+  assert.deepEqual(filesIn(alice.workspace), state);
+  await alice.ok(...team.signAs('alice'));
+  await alice.refused('CHANGE_SIGNED', ...team.signAs('alice'));
+});
+
+test('a publication that cannot be made says why, and the change waits', async (t) => {
+  const team = made.copy(t);
+  const { alice } = team;
+  await team.offer('1.1.0');
+  await alice.quick(...team.bothSign);
+  const state = filesIn(alice.workspace);
+  await team.serve(t);
+  const to = (url: string): string[] => ['publish', '--to', url, '--api-key-file', team.path('api-key')];
+  await alice.refused('PUBLISH_UNREACHED', ...to('http://127.0.0.1:1/'));
+  await alice.refused('SERVER_ADDRESS', ...to('release.example'));
+  writeFileSync(team.path('wrong'), 'csk_wrong\n');
+  const stranger = ['publish', '--to', team.url, '--api-key-file', team.path('wrong')];
+  assert.match((await alice.refused('PUBLISH_REFUSED', ...stranger)).message, /^PUBLISHER_UNKNOWN/);
+  const archive = join(alice.workspace, 'artifacts', 'app', '1.1.0', 'any.base.tar.zst');
+  const good = readFileSync(archive);
+  flip(archive);
+  assert.match((await alice.refused('PUBLISH_REFUSED', ...team.publish)).message, /^PUBLICATION_BLOB/);
+  writeFileSync(archive, good.subarray(1));
+  await alice.refused('ARTIFACT_DAMAGED', ...team.publish);
+  writeFileSync(archive, good);
+  assert.deepEqual(filesIn(alice.workspace), state);
+  await alice.ok(...team.publish);
 });

@@ -44,8 +44,8 @@ function nothingToSign(workspace: Workspace, keys: readonly OpenKey[]): Error {
     ...lines.map(({ signed }) => signed),
     ...roles.flatMap(({ demands }) => demands.map((one) => one.signed)),
   ];
-  if (keys.every(({ keyid }) => signers.some((ids) => ids.includes(keyid))))
-    return signerError('CHANGE_SIGNED', `the ${keys.length} keys have signed all that they may sign by now`);
+  if (keys.some(({ keyid }) => signers.some((ids) => ids.includes(keyid))))
+    return signerError('CHANGE_SIGNED', 'the keys have signed all that they may sign by now');
   return signerError('CHANGE_NOT_YOURS', `none of the ${keys.length} keys may sign what is open here`);
 }
 

@@ -86,6 +86,10 @@ export const signerErrorTable = {
     meaning: 'What shall be revoked was not named in a usable way.',
     hint: 'name a release, a certificate file or a key, or give sha256:HEX',
   },
+  SERVER_ADDRESS: {
+    meaning: 'The address of a repository server is not one.',
+    hint: 'write it whole, such as https://updates.example/',
+  },
   PUBLISH_REFUSED: {
     meaning: 'The server refused the publication; what was published before stays.',
     hint: 'mend what the message says, sign again and publish again',

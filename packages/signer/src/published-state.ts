@@ -40,7 +40,12 @@ const maximumDocument = 16 << 20;
 /** Where a repository is: an http address, or the folder with `metadata` and `targets`. */
 export const isUrl = (place: string): boolean => /^https?:\/\//.test(place);
 
-export const baseUrl = (place: string): URL => new URL(place.endsWith('/') ? place : `${place}/`);
+/** @throws SERVER_ADDRESS */
+export function baseUrl(place: string): URL {
+  const url = URL.parse(place.endsWith('/') ? place : `${place}/`);
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
+  throw signerError('SERVER_ADDRESS', `"${escapeText(place, 200)}" is no http or https address`);
+}
 
 /** @throws VERIFY_REFUSED TUF_* SOURCE_* */
 export async function readPublished(place: string, shipped: ShippedPackage, now: Date): Promise<PublishedState> {

@@ -48,7 +48,13 @@ export async function verifyRepository(place: string, shipped: ShippedPackage, n
     return await judge(await readPublished(place, shipped, now), shipped);
   } catch (cause) {
     const code = codeOf(cause);
-    if (code === 'VERIFY_REFUSED' || code?.startsWith('SOURCE_') || !(cause instanceof Error)) throw cause;
+    if (
+      code === 'VERIFY_REFUSED' ||
+      code === 'SERVER_ADDRESS' ||
+      code?.startsWith('SOURCE_') ||
+      !(cause instanceof Error)
+    )
+      throw cause;
     throw signerError('VERIFY_REFUSED', `${code ?? 'error'}: ${cause.message}`, { cause });
   }
 }
