@@ -1,8 +1,8 @@
 /**
  * `npm run mutants [-- PART…]`: takes each security check out in turn, in a scratch copy, and runs the tests that should notice.
- * A check is an `if` that throws a coded error, or returns a refusal marked by `// check:`; each operand of an outermost `||` is
- * taken out by itself too. A mutant that no test notices is printed and fails the run; one that cannot be noticed must say
- * so at its line with `// equivalent: why`.
+ * A check is an `if` that throws a coded error, or returns a refusal marked by `// check:`, each operand of an outermost `||` by
+ * itself; and each operand of an `&&` under a line with `// checks:`, all of which must hold. A mutant that no test notices is
+ * printed and fails the run; one that cannot be noticed must say so at its line with `// equivalent: why`.
  * PART narrows to files whose path contains it.
  */
 import { spawn } from 'node:child_process';
@@ -67,11 +67,11 @@ function mutantsOf(file: string, tests: readonly string[]): Mutant[] {
   const source = readFileSync(join(root, file), 'utf8');
   const tree = ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true);
   const found: Mutant[] = [];
-  const add = (condition: ts.Expression): void => {
+  const add = (condition: ts.Expression, value: boolean): void => {
     const { line } = tree.getLineAndCharacterOfPosition(condition.getStart());
     const lines = source.split('\n');
     if ([lines[line - 1], lines[line]].some((text) => text?.includes('// equivalent:'))) return;
-    const mutated = `${source.slice(0, condition.getStart())}false${source.slice(condition.getEnd())}`;
+    const mutated = `${source.slice(0, condition.getStart())}${value}${source.slice(condition.getEnd())}`;
     found.push({
       file,
       line: line + 1,
@@ -80,25 +80,38 @@ function mutantsOf(file: string, tests: readonly string[]): Mutant[] {
       tests,
     });
   };
-  const alternatives = (condition: ts.Expression): ts.Expression[] => {
-    if (ts.isParenthesizedExpression(condition)) return alternatives(condition.expression);
-    if (ts.isBinaryExpression(condition) && condition.operatorToken.kind === ts.SyntaxKind.BarBarToken)
-      return [...alternatives(condition.left), ...alternatives(condition.right)];
-    return [condition];
+  const operands = (node: ts.Expression, operator: ts.SyntaxKind): ts.Expression[] => {
+    if (ts.isParenthesizedExpression(node)) return operands(node.expression, operator);
+    if (ts.isBinaryExpression(node) && node.operatorToken.kind === operator)
+      return [...operands(node.left, operator), ...operands(node.right, operator)];
+    return [node];
   };
   const visit = (node: ts.Node): void => {
-    if (ts.isIfStatement(node) && refuses(node.thenStatement)) alternatives(node.expression).forEach(add);
+    if (ts.isIfStatement(node) && refuses(node.thenStatement, source))
+      for (const one of operands(node.expression, ts.SyntaxKind.BarBarToken)) add(one, false);
+    if (isAllOf(node) && !isAllOf(node.parent) && marked(node, source))
+      for (const one of operands(node, ts.SyntaxKind.AmpersandAmpersandToken)) add(one, true);
     ts.forEachChild(node, visit);
   };
   visit(tree);
   return found;
 }
 
-/** Whether a branch refuses: throws, or carries the mark of a check. */
-function refuses(branch: ts.Statement): boolean {
+/** Whether a branch refuses: throws, or carries the mark of a check, at the end of its line too. */
+function refuses(branch: ts.Statement, source: string): boolean {
   const statement = ts.isBlock(branch) ? branch.statements.at(-1) : branch;
   if (statement === undefined) return false;
-  return ts.isThrowStatement(statement) || branch.getFullText().includes('// check:');
+  const lineEnd = source.indexOf('\n', branch.getEnd());
+  return ts.isThrowStatement(statement) || source.slice(branch.getFullStart(), lineEnd).includes('// check:');
+}
+
+const isAllOf = (node: ts.Node): node is ts.BinaryExpression =>
+  ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.AmpersandAmpersandToken;
+
+/** Whether the line before says that each operand is a check. */
+function marked(node: ts.Node, source: string): boolean {
+  const lines = source.slice(0, node.getStart()).split('\n');
+  return lines.slice(-2).some((line) => line.includes('// checks:')) || lines.slice(-3)[0]!.includes('// checks:');
 }
 
 /** A copy of the project whose packages are its own and whose dependencies are ours. */

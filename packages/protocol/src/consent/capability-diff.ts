@@ -30,9 +30,9 @@ const riskOrder = { standard: 0, high: 1, phi: 2 } as const;
 
 /** How a declared capability goes beyond what was decided; null when it does not. */
 function changeOf(declared: Capability, decided: Grant): Change | null {
-  if (declared.contract !== decided.contract) return 'contract-changed';
-  if (compareScopes(decided.scope, declared.scope) === 'widened') return 'widened';
-  if (riskOrder[declared.risk] > riskOrder[decided.risk]) return 'risk-raised';
+  if (declared.contract !== decided.contract) return 'contract-changed'; // check: another meaning
+  if (compareScopes(decided.scope, declared.scope) === 'widened') return 'widened'; // check: reaches further
+  if (riskOrder[declared.risk] > riskOrder[decided.risk]) return 'risk-raised'; // check: riskier
   return null;
 }
 
@@ -60,7 +60,7 @@ export function diffCapabilities(
     const before = latest.get(id);
     if (denial) {
       diff.denied.push({ capability: id, ...denial });
-      continue;
+      continue; // check: denied
     }
     const change = before ? changeOf(capability, before) : 'new';
     const granted = before?.state === 'granted';

@@ -22,6 +22,7 @@ export function effectiveCapabilities(
   return manifest.capabilities
     .filter((capability) => {
       const grant = grants.find((candidate) => candidate.capability === capability.id);
+      // checks: each of them closes it
       return (
         grant?.state === 'granted' &&
         grant.contract === capability.contract &&

@@ -9,15 +9,16 @@ export type ScopeChange = 'equal' | 'narrowed' | 'widened';
 /** How `next` stands to what was granted. */
 export function compareScopes(granted: Scope, next: Scope): ScopeChange {
   const keys = Object.keys(granted);
-  if (keys.length !== Object.keys(next).length || keys.some((key) => !Object.hasOwn(next, key))) return 'widened';
+  // equivalent: a key that only one has differs below too
+  if (keys.length !== Object.keys(next).length || keys.some((key) => !Object.hasOwn(next, key))) return 'widened'; // check: other keys
   let change: ScopeChange = 'equal';
   for (const key of keys) {
     const before = granted[key]!;
     const after = next[key]!;
     if (Array.isArray(before) && Array.isArray(after)) {
-      if (after.some((item) => !before.includes(item))) return 'widened';
+      if (after.some((item) => !before.includes(item))) return 'widened'; // check: more of it
       if (new Set(after).size < new Set(before).size) change = 'narrowed';
-    } else if (before !== after) return 'widened';
+    } else if (before !== after) return 'widened'; // check: another value
   }
   return change;
 }

@@ -102,6 +102,7 @@ function checkDelegated(role: string, { targets, delegations }: Targets): void {
 
 /** Names that every client, file system and URL takes alike. */
 export const isTargetPath = (path: string): boolean =>
+  // checks: each of them refuses some name
   path.length <= 300 &&
   path.split('/').every((segment) => /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(segment) && !segment.includes('..'));
 

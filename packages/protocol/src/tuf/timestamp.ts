@@ -61,7 +61,7 @@ export function isSame(
   role: { readonly signed: { readonly version: number }; readonly sha256: string; readonly bytes: Uint8Array },
   meta: MetaFile,
 ): boolean {
-  if (role.signed.version !== meta.version) return false;
-  if (meta.length !== undefined && meta.length !== role.bytes.length) return false;
+  if (role.signed.version !== meta.version) return false; // check: another version
+  if (meta.length !== undefined && meta.length !== role.bytes.length) return false; // check: another length
   return meta.hashes === undefined || (Object.hasOwn(meta.hashes, 'sha256') && meta.hashes.sha256 === role.sha256);
 }
