@@ -342,22 +342,49 @@ test('a bundle that is not believed does not hinder one that is', async () => {
   assert.deepEqual(judge(Buffer.concat([stranger, good])).roles, { vendor: ['vendor'] });
 });
 
-test('refuses a trusted root without a start of validity, or a time-stamping certificate for more than that', async () => {
-  const root = (change: (root: Record<string, never>) => void): CodesignAuthority => {
+test('refuses a trusted root that is not strict: without a start of validity, without certificates, with others', async () => {
+  const refused = (message: RegExp, change: (root: Record<string, never>) => void): void => {
     const json = structuredClone(authority.trustedRoot()) as Record<string, never>;
     change(json);
-    return { ...chain, authorities: { standin: { kind: 'x509', trustedRoot: json } } };
+    const bent: CodesignAuthority = { ...chain, authorities: { standin: { kind: 'x509', trustedRoot: json } } };
+    assert.throws(() => judge(good, { authority: bent }), { code: 'CODESIGN_TRUST', message });
   };
-  for (const list of ['certificateAuthorities', 'timestampAuthorities'])
-    assert.throws(() => judge(good, { authority: root((json) => delete at(json, list, 0).validFor) }), {
-      code: 'CODESIGN_TRUST',
+  for (const list of ['certificateAuthorities', 'timestampAuthorities']) {
+    refused(/an authority without validFor\.start/, (json) => delete at(json, list, 0).validFor);
+    refused(/an authority without certificates/, (json) => (at(json, list, 0, 'certChain').certificates = []));
+    refused(/an authority without certificates/, (json) => delete at(json, list, 0).certChain);
+  }
+  for (const list of ['tlogs', 'ctlogs'])
+    refused(/a log key without validFor\.start/, (json) => {
+      const publicKey = { rawBytes: 'AAAA', keyDetails: 'PKIX_ECDSA_P256_SHA_256' };
+      (json as Record<string, unknown>)[list] = [
+        { baseUrl: 'https://log.example', hashAlgorithm: 'SHA2_256', publicKey, logId: { keyId: 'AAAA' } },
+      ];
     });
-  const wide = await authority.certify(vendor, eku(oids.timeStamping, oids.codeSigning));
-  const widened = root(
-    (json) =>
-      void (at(json, 'timestampAuthorities', 0, 'certChain', 'certificates', 0).rawBytes = wide.der.toString('base64')),
-  );
-  assert.throws(() => judge(good, { authority: widened }), { code: 'CODESIGN_TRUST' });
+  for (const usages of [[oids.timeStamping, oids.codeSigning], [oids.codeSigning]]) {
+    const other = await authority.certify(vendor, eku(...usages));
+    refused(/not for time-stamping alone/, (json) => {
+      const leaf = at(json, 'timestampAuthorities', 0, 'certChain', 'certificates', 0);
+      leaf.rawBytes = other.der.toString('base64');
+    });
+  }
+  refused(/cannot be read/, (json) => {
+    at(json, 'timestampAuthorities', 0, 'certChain', 'certificates', 0).rawBytes = 'AAAA';
+  });
+});
+
+test('refuses a timestamp that says that it was not granted, though its token is good', () => {
+  const status = (value: number): Buffer =>
+    bend((bundle) => {
+      const stamp = at(bundle, 'verificationMaterial', 'timestampVerificationData', 'rfc3161Timestamps', 0);
+      const response = Buffer.from(stamp.signedTimestamp as string, 'base64');
+      const integer = response.indexOf(Buffer.from([0x02, 0x01, 0x00]));
+      assert.ok(integer > 0 && integer < 12);
+      response[integer + 2] = value;
+      stamp.signedTimestamp = response.toString('base64');
+    });
+  assert.deepEqual(judge(status(1)).roles, { vendor: ['vendor'] });
+  assert.throws(() => judge(status(2)), { code: 'CODESIGN_THRESHOLD', message: /timestamp has status 2/ });
 });
 
 test('two persons stand behind a release, on both sides', () => {

@@ -9,12 +9,11 @@ export type ScopeChange = 'equal' | 'narrowed' | 'widened';
 /** How `next` stands to what was granted. */
 export function compareScopes(granted: Scope, next: Scope): ScopeChange {
   const keys = Object.keys(granted);
-  // equivalent: a key that only one has differs below too
-  if (keys.length !== Object.keys(next).length || keys.some((key) => !Object.hasOwn(next, key))) return 'widened'; // check: other keys
+  if (keys.length !== Object.keys(next).length) return 'widened'; // check: more or fewer keys
   let change: ScopeChange = 'equal';
   for (const key of keys) {
     const before = granted[key]!;
-    const after = next[key]!;
+    const after = Object.hasOwn(next, key) ? next[key] : undefined;
     if (Array.isArray(before) && Array.isArray(after)) {
       if (after.some((item) => !before.includes(item))) return 'widened'; // check: more of it
       if (new Set(after).size < new Set(before).size) change = 'narrowed';

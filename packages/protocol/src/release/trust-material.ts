@@ -29,6 +29,7 @@ export function readTrustMaterial(json: unknown, what: string, key?: KeyObject):
         throw wrong('has a time-stamping authority whose certificate is not for time-stamping alone');
     }
     return toTrustMaterial(root, () => {
+      // equivalent: only what is signed by a key asks for one, and a certificate or a key is given to each
       if (!key) throw wrong('names no keys');
       return { publicKey: key, validFor: () => true };
     });
