@@ -38,7 +38,7 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
     files: 'packages/protocol/src/release/*.ts',
     tests: [
       'packages/protocol/src/release/*.test.ts',
-      'test/code-signing.test.ts',
+      'test/code-signing*.test.ts',
       'test/conformance/code-signing.test.ts',
       'test/attacks/{release,stolen-keys,old-versions}.test.ts',
     ],
@@ -48,7 +48,7 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
   { files: 'packages/protocol/src/node/archive/*.ts', tests: ['packages/protocol/src/node/archive/*.test.ts'] },
   {
     files: 'packages/signer/src/**/*.ts',
-    tests: ['packages/signer/src/**/*.test.ts', 'test/code-signing.test.ts'],
+    tests: ['packages/signer/src/**/*.test.ts', 'test/code-signing*.test.ts'],
   },
   { files: 'packages/repo-server/src/**/*.ts', tests: ['packages/repo-server/src/**/*.test.ts'] },
   { files: 'packages/client/src/**/*.ts', tests: ['packages/client/src/**/*.test.ts', 'test/attacks/*.test.ts'] },
