@@ -3,7 +3,7 @@
  * long as nothing is published it follows the pending change, from then on what is there is never replaced.
  */
 import { authorityPath, serialize } from '@countersign/protocol';
-import { makeFolder, readIfPresent, writeDurable } from '@countersign/protocol/node';
+import { makeFolder, readIfPresent, removeLeftovers, writeDurable } from '@countersign/protocol/node';
 import { signingState } from './roles.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -30,6 +30,7 @@ export function keepPackage(workspace: Workspace): void {
   const shipped = packageOf(workspace);
   if (!shipped) return;
   makeFolder(workspace.file('package'));
+  removeLeftovers(workspace.file('package'));
   for (const part of ['codesign', 'devices', 'root'] as const)
     if (!before?.[part].equals(shipped[part])) writeDurable(workspace.file('package', files[part]), shipped[part]);
 }

@@ -4,7 +4,7 @@
  */
 import { linkSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolder, syncFolder, takeLock, writeDurable } from '@countersign/protocol/node';
+import { makeFolder, removeLeftovers, syncFolder, takeLock, writeDurable } from '@countersign/protocol/node';
 import { signerError } from './errors.ts';
 import { entriesOf, readSettings, Workspace, writeSettings } from './workspace.ts';
 
@@ -49,6 +49,7 @@ export async function editWorkspace<T>(workspace: Workspace, work: (copy: Worksp
   const states = workspace.file('state');
   const next = workspace.state + 1;
   makeFolder(states);
+  removeLeftovers(workspace.directory);
   for (const name of readdirSync(states))
     if (name !== String(workspace.state)) rmSync(join(states, name), { recursive: true, force: true });
   const folder = join(states, String(next));
