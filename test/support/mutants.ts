@@ -50,7 +50,14 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
     files: 'packages/signer/src/**/*.ts',
     tests: ['packages/signer/src/**/*.test.ts', 'test/code-signing*.test.ts'],
   },
-  { files: 'packages/repo-server/src/**/*.ts', tests: ['packages/repo-server/src/**/*.test.ts'] },
+  {
+    files: 'packages/repo-server/src/**/*.ts',
+    tests: [
+      'packages/repo-server/src/**/*.test.ts',
+      'test/{publication,publishers}.test.ts',
+      'test/server-{limits,hardening}.test.ts',
+    ],
+  },
   { files: 'packages/client/src/**/*.ts', tests: ['packages/client/src/**/*.test.ts', 'test/attacks/*.test.ts'] },
 ];
 
@@ -135,14 +142,19 @@ function scratchCopy(): string {
 
 /** True when the tests are green. A test that hangs counts as red: it noticed. */
 function green(copy: string, tests: readonly string[]): Promise<boolean> {
+  const scratch = join(copy, 'scratch');
+  mkdirSync(scratch, { recursive: true });
   return new Promise((done) => {
     const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-timeout=60000', ...tests], {
       cwd: copy,
       stdio: 'ignore',
+      env: { ...process.env, TMPDIR: scratch, TEMP: scratch, TMP: scratch },
     });
     const timer = setTimeout(() => child.kill('SIGKILL'), 180_000);
     child.on('exit', (code) => {
       clearTimeout(timer);
+      // A killed test's own programs may still write there; the copy goes in the end.
+      rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
       done(code === 0);
     });
   });

@@ -1,10 +1,12 @@
 /**
  * `npm test`: every test, by node's own runner. What the machine lacks is installed where that is allowed (Debian, root), said
  * aloud; elsewhere each missing part is a skip with its name. Under CI=true a skip is a failure.
- * `--unit` runs the packages' own tests only.
+ * `--unit` runs the packages' own tests only. What the tests leave lying about goes with a temporary folder of their own.
  */
 import { spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { missingParts, installParts } from './system-parts.ts';
 
 const unit = process.argv.includes('--unit');
@@ -27,7 +29,14 @@ if (files.length === 0) {
   process.exit(2);
 }
 const reporter = process.env.CI === 'true' ? ['--test-reporter', './test/support/ci-reporter.ts'] : [];
+const scratch = mkdtempSync(join(tmpdir(), 'countersign-tests-'));
 const run = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...reporter, ...files], {
   stdio: 'inherit',
+  env: { ...process.env, TMPDIR: scratch, TEMP: scratch, TMP: scratch },
 });
+try {
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+} catch (error) {
+  console.error(`left behind: ${scratch} (${(error as Error).message})`);
+}
 process.exitCode = run.status ?? 1;
