@@ -135,15 +135,14 @@ export class Device {
   }
 
   /** Goes on as the service on the PC would. */
-  startService(): void {
-    void this.#stage
-      .startProgram(
-        this.name,
-        'countersign-device',
-        ['run', '--dir', this.folder, '--poll-seconds', '10', '--json'],
-        (line) => (line.includes('"started"') ? true : undefined),
-      )
-      .catch((error: unknown) => this.#stage.say(String(error)));
+  async startService(): Promise<void> {
+    const args = ['run', '--dir', this.folder, '--poll-seconds', '10', '--json'];
+    await this.#stage.startProgram(
+      this.name,
+      'countersign-device',
+      args,
+      (line) => line.includes('"started"') || undefined,
+    );
   }
 
   async #answer(grant: readonly string[]): Promise<boolean> {

@@ -75,7 +75,7 @@ async function play(stage: Stage): Promise<Record<string, Summary>> {
     devices[device.name] = await device.summary();
   });
   if (attended) {
-    vendor.sayWhatNext([ordinary, navios]);
+    await vendor.sayWhatNext([ordinary, navios]);
     await stage.untilInterrupted();
   }
   await both(ordinary, navios, (device) => device.stopPrograms());

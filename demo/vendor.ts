@@ -124,10 +124,11 @@ export class Vendor {
     await this.#sign(['verify', this.url]);
   }
 
-  sayWhatNext(devices: readonly Device[]): void {
+  async sayWhatNext(devices: readonly Device[]): Promise<void> {
     const stage = this.#stage;
+    stage.heading('From here on both devices poll by themselves');
+    for (const device of devices) await device.startService();
     stage.heading('The server and both devices are running. Things to try, in another terminal:');
-    for (const device of devices) device.startService();
     const [first] = devices;
     stage.show('countersign-device', ['status', '--dir', first!.folder]);
     stage.show('countersign-device', ['capability', 'revoke', 'remote-support', 'screen-view', '--dir', first!.folder]);
