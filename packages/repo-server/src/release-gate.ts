@@ -153,9 +153,12 @@ async function checkOffers(
   const hadChannel = before && Object.hasOwn(before.roles.get('channels')?.signed.targets ?? {}, path);
   const offered = new Set(hadChannel ? channelFormat.parse(await before.read(path)).offers.map(keyOf) : []);
   for (const offer of channel.offers) {
-    if (offered.has(keyOf(offer))) continue;
     const { component, version, platform } = offer;
     const role = next.roles.get(`component-${component}`);
+    if (offered.has(keyOf(offer))) {
+      await checkStillTwoPersons(offer, next, before, codesign, revocations);
+      continue;
+    }
     const prefix = `components/${component}/${version}/${platform}.`;
     const paths = Object.keys(role?.signed.targets ?? {}).filter((file) => file.startsWith(prefix));
     if (!role || paths.length === 0)
@@ -164,4 +167,32 @@ async function checkOffers(
     if (verdict.release !== offer.release)
       throw refused(`channel ${name} offers another release of ${component} ${version} than is published`);
   }
+}
+
+/**
+ * Who signs the component's role may change; what was on offer with two persons behind it must then still have two, or devices would
+ * refuse it from now on. What they refuse for another reason is no matter of who signs.
+ */
+async function checkStillTwoPersons(
+  { component, version, platform }: Offer,
+  next: RepositoryView,
+  before: RepositoryView | null,
+  codesign: CodesignAuthority,
+  revocations: Revocations,
+): Promise<void> {
+  const signersIn = (view: RepositoryView | null): readonly string[] =>
+    view?.roles.get(`component-${component}`)?.signers ?? [];
+  const [old, signers] = [signersIn(before), signersIn(next)];
+  if (signers.length === old.length && signers.every((keyid) => old.includes(keyid))) return;
+  const expected = { component, version, platform };
+  const bundles = await next.read(releasePaths(component, version, platform).bundles);
+  let identities: string[];
+  try {
+    const { signatures } = judgeRelease({ bundles, authority: codesign, revocations, expected });
+    identities = signatures.map(({ identity }) => identity);
+    checkTwoPersons(codesign, component, old, identities);
+  } catch {
+    return;
+  }
+  checkTwoPersons(codesign, component, signers, identities);
 }
