@@ -43,6 +43,8 @@ export interface StartOptions {
 
 export class SignerProgram {
   readonly workspace: string;
+  /** All that its commands have written so far, for whoever looks for what must not be there. */
+  readonly said: string[] = [];
 
   constructor(workspace: string) {
     this.workspace = workspace;
@@ -91,6 +93,7 @@ export class SignerProgram {
       child.on('close', (code, signal) => {
         const last = stdout.trimEnd().split('\n').at(-1) ?? '';
         const json = last.startsWith('{') ? (JSON.parse(last) as Answer['json']) : {};
+        this.said.push(stdout, stderr);
         done({ code, signal, stdout, stderr, json });
       });
     });
@@ -112,13 +115,22 @@ export class SignerProgram {
     return json.error;
   }
 
+  /** The command inside this process, as a person runs it; its exit code. */
+  async quickWords(...args: string[]): Promise<number> {
+    const { code, out, err } = await commandOutput(addCommands, ['--workspace', this.workspace, ...args]);
+    this.said.push(out, err);
+    return code;
+  }
+
   async #inside(args: readonly string[]): Promise<{ code: number; json: Answer['json']; text: string }> {
     const output = await commandOutput(addCommands, ['--workspace', this.workspace, ...args, '--json']);
+    this.said.push(output.out, output.err);
     return { code: output.code, json: output.json(), text: `${args.join(' ')}\n${output.out}${output.err}` };
   }
 }
 
-function addCommands(command: Command): void {
+/** Every command of the program. */
+export function addCommands(command: Command): void {
   for (const add of [
     ...[addInit, addKeyCommands, addPack, addSign, addReleaseCommands],
     ...[addAuthorityCommands, addRoleCommands, addChangeCommands, addPublishCommands, addStatusCommands],

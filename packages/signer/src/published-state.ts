@@ -43,6 +43,11 @@ export const isUrl = (place: string): boolean => /^https?:\/\//.test(place);
 /** @throws SERVER_ADDRESS */
 export function baseUrl(place: string): URL {
   const url = URL.parse(place.endsWith('/') ? place : `${place}/`);
+  // It would end up in messages and logs.
+  if (url && (url.username !== '' || url.password !== ''))
+    throw signerError('SERVER_ADDRESS', `the address of ${escapeText(url.host)} has a user or password in it`, {
+      hint: 'leave them out: a publisher is known by --api-key-file, and reading needs none',
+    });
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
   throw signerError('SERVER_ADDRESS', `"${escapeText(place, 200)}" is no http or https address`);
 }
