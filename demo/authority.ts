@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { issue, issuerText, oids, type CertificateRequest, type Issued } from './certificates.ts';
+import { issue, oids, type CertificateRequest, type Issued } from './certificates.ts';
 import { startTimeStamping, type TimeStamper, type TimeStampOptions } from './time-stamping.ts';
 
 export interface Authority {
@@ -62,7 +62,7 @@ export async function createAuthority(rsaBits?: number): Promise<Authority> {
   };
 }
 
-/** Writes what a vendor gets from its CA: certificate, key, and what goes into the codesign chain. */
+/** Writes what a vendor gets from its CA: certificate and key, and the certificates above it and of its time-stamping service. */
 export async function writeAuthority(directory: string, authority: Authority): Promise<void> {
   mkdirSync(directory, { recursive: true });
   const leaf = await authority.certify();
@@ -70,10 +70,8 @@ export async function writeAuthority(directory: string, authority: Authority): P
     writeFileSync(join(directory, name), text, { mode });
   write('code-signing.pem', leaf.pem + authority.codeSigningCa.pem);
   write('code-signing-key.pem', leaf.key.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600);
-  write('time-stamping.pem', authority.timeStamping.pem + authority.timeStampingCa.pem);
-  write('root.pem', authority.root.pem);
-  write('trusted-root.json', `${JSON.stringify(authority.trustedRoot(), null, 2)}\n`);
-  write('identity.json', `${JSON.stringify({ issuer: issuerText(leaf), subject: vendor }, null, 2)}\n`);
+  write('code-signing-ca.pem', authority.codeSigningCa.pem + authority.root.pem);
+  write('time-stamping.pem', authority.timeStamping.pem + authority.timeStampingCa.pem + authority.root.pem);
 }
 
 if (process.argv[1] === import.meta.filename) {

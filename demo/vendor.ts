@@ -163,8 +163,18 @@ export class Vendor {
     });
     this.#write('drafts/codesign.json', {
       signers,
-      authorities: { 'stand-in': { kind: 'x509', trustedRoot: { file: '../authority/trusted-root.json' } } },
-      identities: { vendor: { type: 'x509', authority: 'stand-in', file: '../authority/identity.json' } },
+      authorities: {
+        'stand-in': {
+          kind: 'x509',
+          trustedRoot: {
+            codeSigning: '../authority/code-signing-ca.pem',
+            timeStamping: '../authority/time-stamping.pem',
+          },
+        },
+      },
+      identities: {
+        vendor: { type: 'x509', authority: 'stand-in', certificate: '../authority/code-signing.pem' },
+      },
       persons: {
         alice: person('Alice Archer', ['alice-components']),
         bob: person('Bob Baker', ['bob-components']),

@@ -1,6 +1,7 @@
 /**
  * Drafts of the two authorities, as people write them: the body without `_type`, `version` and `issued`, where the name of a key may
- * stand for the key or its id, and `{"file": "…"}` (beside the draft) for a document that somebody else gives.
+ * stand for the key or its id, `{"file": "…"}` (beside the draft) for a document that somebody else gives, and PEM files for what
+ * follows from certificates.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -8,10 +9,12 @@ import {
   codeOf,
   keyIdOf,
   parseJson,
+  readTrustMaterial,
   type AuthorityBodies,
   type AuthorityKind,
   type PublicKey,
 } from '@countersign/protocol';
+import { identityOf, trustedRootOf } from './certificate-files.ts';
 import { expiryOf } from './change.ts';
 import { signerError } from './errors.ts';
 import { readPublicKey } from './key-sources.ts';
@@ -20,7 +23,7 @@ import type { Workspace } from './workspace.ts';
 const maximumDraft = 4 << 20;
 type Json = Record<string, unknown>;
 
-/** The body that the draft says; its rules are checked when it is proposed. @throws DRAFT KEY_* */
+/** The body that the draft says; its rules are checked when it is proposed. @throws DRAFT KEY_* CODESIGN_TRUST */
 export function readDraft<K extends AuthorityKind>(
   workspace: Workspace,
   kind: K,
@@ -43,16 +46,22 @@ export function readDraft<K extends AuthorityKind>(
 }
 
 function resolveCodesign(body: Json, file: string, keyOf: (name: unknown) => PublicKey): void {
-  const beside = (name: string): Json => readJson(resolve(dirname(file), name));
+  const path = (name: string): string => resolve(dirname(file), name);
+  const beside = (name: string): Json => readJson(path(name));
   const authorities = asObject(body.authorities ?? {}, file, 'authorities');
-  for (const authority of Object.values(authorities) as Json[]) {
+  for (const [name, authority] of Object.entries(authorities) as [string, Json][]) {
     const root = authority.trustedRoot as Json | undefined;
     if (typeof root?.file === 'string') authority.trustedRoot = beside(root.file);
+    if (typeof root?.codeSigning === 'string' && typeof root.timeStamping === 'string')
+      authority.trustedRoot = trustedRootOf(path(root.codeSigning), path(root.timeStamping));
+    // A device would refuse every signature by a root that it cannot read.
+    readTrustMaterial(authority.trustedRoot, `authority ${name}`);
   }
   const identities = asObject(body.identities ?? {}, file, 'identities');
   for (const [id, value] of Object.entries(identities)) {
-    const { file: other, ...identity } = value as Json & { file?: string };
+    const { file: other, certificate, ...identity } = value as Json & { file?: string; certificate?: unknown };
     if (other !== undefined) Object.assign(identity, beside(other));
+    if (typeof certificate === 'string') Object.assign(identity, identityOf(path(certificate)));
     if (typeof identity.publicKey === 'string') identity.publicKey = keyOf(identity.publicKey);
     identities[id] = identity;
   }
