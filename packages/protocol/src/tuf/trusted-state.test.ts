@@ -5,7 +5,7 @@ import { makeKey, type KeyKind } from '../../../../test/support/tuf-keys.ts';
 import { serialize } from './metadata.ts';
 import { restoreSnapshot, updateSnapshot } from './snapshot.ts';
 import { findTarget, updateTargets } from './targets.ts';
-import { restoreTimestamp, updateTimestamp } from './timestamp.ts';
+import { isSame, restoreTimestamp, updateTimestamp } from './timestamp.ts';
 import { checkRootExpiry, trustRoot, updateRoot, type TrustedState } from './trusted-state.ts';
 
 /** A state brought up to what the repository has now. */
@@ -366,4 +366,17 @@ test('a search ends aloud after as many delegated roles as it may visit, and cyc
     state = updateTargets(state, name, names[index - 1] ?? 'targets', repo.bytes(name), repo.now);
   assert.equal(findTarget(state, 'x', { maximumDelegations: 3 }).kind, 'absent');
   refused('TUF_LIMIT', () => findTarget(state, 'x', { maximumDelegations: 2 }));
+});
+
+test('a role stays the one that newer metadata names only where everything that is said of it fits', () => {
+  const role = { signed: { version: 2 }, sha256: 'a', bytes: Buffer.alloc(3) };
+  for (const meta of [{ version: 2 }, { version: 2, length: 3 }, { version: 2, hashes: { sha256: 'a', sha512: 'b' } }])
+    assert.equal(isSame(role, meta), true, JSON.stringify(meta));
+  for (const meta of [
+    { version: 3 },
+    { version: 2, length: 4 },
+    { version: 2, hashes: { sha256: 'b' } },
+    { version: 2, hashes: { sha512: 'a' } },
+  ])
+    assert.equal(isSame(role, meta), false, JSON.stringify(meta));
 });
