@@ -74,20 +74,6 @@ test('a further release is published on top, by whoever knows what stands', asyn
   assert.deepEqual([again.status, again.body.snapshot], [200, 2], 'the same publication again is the same answer');
 });
 
-test('of two publishers with one role the second is told to rebase, and nothing of its is seen', async (t) => {
-  const { repository, server } = await published(t);
-  const base = addNext(repository, '1.1.0');
-  const ids = [await upload(server, repository, announcementOf(repository, base))];
-  const twin = announcementOf(repository, base);
-  twin.targets = [...twin.targets].reverse();
-  ids.push(await upload(server, repository, twin));
-  const answers = await Promise.all(ids.map((id) => ask(server, 'POST', `/v1/publications/${id}/commit`)));
-  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 409]);
-  const lost = answers.find(({ status }) => status === 409)!;
-  assert.equal(lost.body.error?.code, 'PUBLICATION_CONFLICT');
-  assert.match(lost.body.error.hint, /rebase/);
-});
-
 for (const [what, bend] of [
   [
     'a release without a second person',

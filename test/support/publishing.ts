@@ -158,6 +158,7 @@ export async function upload(
   server: Api,
   repository: PublishedRepository,
   announcement: Announcement,
+  together = 8,
 ): Promise<string> {
   const begun = await ask(server, 'POST', '/v1/publications', announcement);
   if (begun.status !== 201) throw new Error(JSON.stringify(begun.body));
@@ -172,7 +173,7 @@ export async function upload(
         { 'upload-offset': String(next.received) },
       );
   };
-  await Promise.all(Array.from({ length: 8 }, work));
+  await Promise.all(Array.from({ length: together }, work));
   return begun.body.id!;
 }
 
@@ -181,7 +182,8 @@ export async function publish(
   server: Api,
   repository: PublishedRepository,
   base: Record<string, number> = {},
+  together = 8,
 ): Promise<Answer> {
-  const id = await upload(server, repository, announcementOf(repository, base));
+  const id = await upload(server, repository, announcementOf(repository, base), together);
   return ask(server, 'POST', `/v1/publications/${id}/commit`);
 }

@@ -65,6 +65,7 @@ export const serveArguments = ({ directory, shipped }: ServerFolder): string[] =
 function launch(args: readonly string[], { imports = [], environment = {} }: ProgramOptions) {
   const child = spawn(process.execPath, [...imports.flatMap((module) => ['--import', module]), bin, ...args], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    serialization: 'advanced',
     env: { ...process.env, ...environment },
   });
   let stdout = '';

@@ -4,8 +4,8 @@
  */
 import { Buffer } from 'node:buffer';
 import { statSync } from 'node:fs';
-import { copyFile, readFile } from 'node:fs/promises';
-import { consistentTargetName, sha256, timeText } from '@countersign/protocol';
+import { readFile } from 'node:fs/promises';
+import { consistentTargetName, metadataFileName, sha256, timeText } from '@countersign/protocol';
 import { serverError } from './errors.ts';
 import { checkPublication } from './publication-gate.ts';
 import type { ShippedChains } from './release-gate.ts';
@@ -15,6 +15,7 @@ import {
   type PublicationRequest,
   type PublicationResult,
   type Staging,
+  type StoredPublication,
   type Upload,
 } from './staging.ts';
 
@@ -89,32 +90,42 @@ export class Publications {
       if (!publication) throw serverError('PUBLICATION_UNKNOWN', `there is no publication ${id.slice(0, 16)}`);
       if (publication.done) return { ...publication.done, scanned: scanner.active };
       const { request } = publication;
+      const current = await repository.current();
+      const offline = new Map(
+        Object.entries(request.metadata).map(([name, base64]) => [name, Buffer.from(base64, 'base64')]),
+      );
+      const standing = current && (await this.#isStanding(offline, current));
+      if (standing) return this.#finish(id, publication, current.timestamp.version, current.snapshot.version);
+      await this.#checkBase(request.base, offline, current);
       const missing = await this.#missing(request);
       if (missing.length > 0)
         throw serverError(
           'PUBLICATION_INCOMPLETE',
           `${missing.length} files are not uploaded, the first is ${missing[0]!.sha256.slice(0, 16)}`,
         );
-      const current = await repository.current();
-      checkBase(request, current);
-      const offline = new Map(
-        Object.entries(request.metadata).map(([name, base64]) => [name, Buffer.from(base64, 'base64')]),
-      );
       const prepared = await repository.prepare(offline, current);
       for (const { sha256: digest } of request.targets)
         if (staging.isWhole(digest)) await scanner.scan(staging.whole(digest));
       await this.#judge(request, prepared.files, current);
-      for (const { path, sha256: digest } of request.targets)
-        if (staging.isWhole(digest))
-          await repository.store.adopt(
-            `targets/${consistentTargetName(path, digest)}`,
-            await this.#copyOf(request, path, digest),
-          );
+      const wanted = staging.wantedBeside(id);
+      const last = new Map(request.targets.map(({ sha256: digest }, index) => [digest, index]));
+      for (const [index, { path, sha256: digest }] of request.targets.entries()) {
+        if (!staging.isWhole(digest)) continue;
+        // Whoever needs it last takes the staged file, the others a copy.
+        const taken = last.get(digest) === index && !wanted.has(digest);
+        const file = taken ? staging.whole(digest) : await staging.copy(digest);
+        await repository.store.adopt(`targets/${consistentTargetName(path, digest)}`, file);
+      }
       await repository.write(prepared);
-      const done = { timestamp: prepared.timestamp, snapshot: prepared.snapshot };
-      staging.write(id, { ...publication, done });
-      return { ...done, scanned: scanner.active };
+      return this.#finish(id, publication, prepared.timestamp, prepared.snapshot);
     });
+  }
+
+  #finish(id: string, publication: StoredPublication, timestamp: number, snapshot: number) {
+    const { staging, scanner } = this.#options;
+    const done = { timestamp, snapshot };
+    staging.write(id, { ...publication, done });
+    return { ...done, scanned: scanner.active };
   }
 
   async #judge(
@@ -153,19 +164,10 @@ export class Publications {
     for (const { path, sha256: digest, length } of targets) {
       if (staging.isWhole(digest) || missing.has(digest)) continue;
       if ((await repository.store.head(`targets/${consistentTargetName(path, digest)}`))?.length === length) continue;
+      if (await staging.complete(digest, length)) continue;
       missing.set(digest, { sha256: digest, length, received: staging.received(digest) });
     }
     return [...missing.values()];
-  }
-
-  /** Two targets may have the same content: the last of them takes the staged file, the others a copy. */
-  async #copyOf({ targets }: PublicationRequest, path: string, digest: string): Promise<string> {
-    const whole = this.#options.staging.whole(digest);
-    const last = targets.findLast((target) => target.sha256 === digest)!;
-    if (last.path === path) return whole;
-    const copy = `${whole}.copy`;
-    await copyFile(whole, copy);
-    return copy;
   }
 
   #lengthOf(id: string, digest: string): number {
@@ -176,26 +178,50 @@ export class Publications {
     if (!target) throw serverError('PUBLICATION_BLOB', `the publication names no file ${digest.slice(0, 16)}`);
     return target.length;
   }
-}
 
-/** Whoever was first wins: a role may only follow the version that its change was made from. @throws PUBLICATION_CONFLICT */
-function checkBase(request: PublicationRequest, current: Current | null): void {
-  const changed = new Map<string, number>();
-  for (const name of Object.keys(request.metadata)) {
-    const version = parseInt(name, 10);
-    changed.set(roleOf(name), Math.min(version, changed.get(roleOf(name)) ?? Infinity));
+  /** Whether the server died, or the answer got lost, after this very publication was done. */
+  async #isStanding(offline: ReadonlyMap<string, Buffer>, { snapshot }: Current): Promise<boolean> {
+    const { repository } = this.#options;
+    const names = [...offline.keys()].filter((name) => roleOf(name) !== 'root');
+    if (names.some((name) => snapshot.meta[`${roleOf(name)}.json`]?.version !== parseInt(name, 10))) return false;
+    for (const [name, bytes] of offline) if (!(await repository.holds(name, bytes))) return false;
+    return names.length > 0;
   }
-  for (const [role, version] of changed) {
-    const stands =
-      role === 'root' ? (current?.root.version ?? 0) : (current?.snapshot.meta[`${role}.json`]?.version ?? 0);
-    const base = Object.hasOwn(request.base, role) ? request.base[role]! : 0;
-    if (base !== stands)
-      throw serverError(
-        'PUBLICATION_CONFLICT',
-        `role ${role} was changed from version ${base}, it is now version ${stands}`,
-        { context: { role, base, current: stands } },
-      );
-    if (version <= stands)
-      throw serverError('PUBLICATION_REQUEST', `role ${role} has version ${version}, published is ${stands}`);
+
+  /** Whoever was first wins: a role may only follow the version that its change was made from. @throws PUBLICATION_CONFLICT */
+  async #checkBase(
+    bases: Readonly<Record<string, number>>,
+    offline: ReadonlyMap<string, Buffer>,
+    current: Current | null,
+  ): Promise<void> {
+    const changed = new Map<string, number>();
+    for (const name of offline.keys()) {
+      const version = parseInt(name, 10);
+      changed.set(roleOf(name), Math.min(version, changed.get(roleOf(name)) ?? Infinity));
+    }
+    for (const [role, version] of changed) {
+      const stands =
+        role === 'root' ? (current?.root.version ?? 0) : (current?.snapshot.meta[`${role}.json`]?.version ?? 0);
+      const base = Object.hasOwn(bases, role) ? bases[role]! : 0;
+      // This very publication broke off between its root and its timestamp: devices follow the root already.
+      if (role === 'root' && base < stands && (await this.#holdsRoots(offline, base + 1, stands))) continue;
+      if (base !== stands)
+        throw serverError(
+          'PUBLICATION_CONFLICT',
+          `role ${role} was changed from version ${base}, it is now version ${stands}`,
+          { context: { role, base, current: stands } },
+        );
+      if (version <= stands)
+        throw serverError('PUBLICATION_REQUEST', `role ${role} has version ${version}, published is ${stands}`);
+    }
+  }
+
+  async #holdsRoots(offline: ReadonlyMap<string, Buffer>, first: number, last: number): Promise<boolean> {
+    for (let version = first; version <= last; version++) {
+      const name = metadataFileName('root', version);
+      const bytes = offline.get(name);
+      if (!bytes || !(await this.#options.repository.holds(name, bytes))) return false;
+    }
+    return true;
   }
 }

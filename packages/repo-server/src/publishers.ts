@@ -4,10 +4,10 @@
  * must carry the signatures of the roles.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { format, MapOf, parseJson, Sha256, Time, timeText } from '@countersign/protocol';
-import { readIfPresent, takeLock, writeDurable } from '@countersign/protocol/node';
+import { readIfPresent, removeLeftovers, takeLock, writeDurable } from '@countersign/protocol/node';
 import { serverError } from './errors.ts';
 
 const Publishers = Type.Object(
@@ -69,11 +69,13 @@ export class PublisherList {
     return found;
   }
 
-  /** One change at a time, by whatever process: none may undo a revocation that it did not see. */
+  /** Removes what dead processes left half-written beside the list. @throws STORE_CONFLICT */
+  removeLeftovers(): void {
+    this.#exclusively(() => removeLeftovers(dirname(this.#file)));
+  }
+
   #change(name: string, change: (before: Publisher | undefined) => Publisher): void {
-    const lock = takeLock(`${this.#file}.lock.db`, 5000);
-    if (!lock) throw serverError('STORE_CONFLICT', `${this.#file} is being changed by another process`);
-    try {
+    this.#exclusively(() => {
       const publishers = this.list();
       const changed = change(Object.hasOwn(publishers, name) ? publishers[name] : undefined);
       writeDurable(
@@ -84,6 +86,15 @@ export class PublisherList {
         }),
         { mode: 0o600 },
       );
+    });
+  }
+
+  /** One change at a time, by whatever process: none may undo a revocation that it did not see. */
+  #exclusively(work: () => void): void {
+    const lock = takeLock(`${this.#file}.lock.db`, 5000);
+    if (!lock) throw serverError('STORE_CONFLICT', `${this.#file} is being changed by another process`);
+    try {
+      work();
     } finally {
       lock.release();
     }

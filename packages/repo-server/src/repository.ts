@@ -77,6 +77,11 @@ export class Repository {
     };
   }
 
+  /** Whether the file is stored with exactly this content, published or not. */
+  async holds(name: string, bytes: Buffer): Promise<boolean> {
+    return (await this.store.read(`metadata/${name}`, maximum))?.bytes.equals(bytes) ?? false;
+  }
+
   /** Runs changes one after another. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     const next = this.#queue.then(work, work);

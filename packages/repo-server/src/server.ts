@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { readChain, sha256, trustRoot } from '@countersign/protocol';
-import { describeError, makeFolder, readIfPresent, writeDurable } from '@countersign/protocol/node';
+import { describeError, makeFolder, readIfPresent, removeLeftovers, writeDurable } from '@countersign/protocol/node';
 import { buildApp, usualLimits, type Limits } from './app.ts';
 import { serverError } from './errors.ts';
 import { lockInstance } from './instance-lock.ts';
@@ -50,12 +50,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const lock = lockInstance(state);
   try {
     const shipped = takeShipped(state, options);
+    const publishers = new PublisherList(state);
+    publishers.removeLeftovers();
     const store = new DirectoryStore(directory);
+    removeLeftovers(join(directory, 'metadata'));
     const metadata = new PublishedMetadata();
     await metadata.load(store);
     const repository = new Repository(store, metadata, readOnlineKeys(state), clock);
     const staging = new Staging(makeStaging(directory));
-    staging.collect(new Date(clock().getTime() - stagingMilliseconds));
+    // Not beside a commit, which takes files out of the staging folder.
+    const tidy = (): Promise<void> =>
+      repository.exclusively(() => {
+        staging.collect(new Date(clock().getTime() - stagingMilliseconds));
+        return Promise.resolve();
+      });
+    await tidy();
     const publications = new Publications({
       repository,
       staging,
@@ -80,13 +89,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const app = buildApp({
       repository,
       publications,
-      publishers: new PublisherList(state),
+      publishers,
       readiness: () => readReadiness(repository, noScanner.active, clock(), failure),
       logger,
       limits: options.limits,
     });
     await app.listen({ host: options.host, port: options.port });
-    const timer = setInterval(() => void renew(), renewalMilliseconds);
+    const timer = setInterval(() => {
+      void renew();
+      tidy().catch((error: unknown) => logger && logger.error({ err: error }, 'removing old uploads'));
+    }, renewalMilliseconds);
     const { port } = app.server.address() as AddressInfo;
     return {
       url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}/`,

@@ -15,6 +15,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { codeOf, format, MapOf, parseJson, Sha256, Time } from '@countersign/protocol';
@@ -85,6 +86,8 @@ export interface Upload {
   readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
+const isId = (text: string): boolean => /^[0-9a-f]{64}$/.test(text);
+
 export class Staging {
   readonly #directory: string;
   readonly #writing = new Set<string>();
@@ -144,19 +147,62 @@ export class Staging {
         );
       if (there + (coming ?? 0) > length) throw tooLong(sha256, length, there);
       const total = await appendTo(part, there, length, chunks, sha256);
-      if (total < length) return total;
-      if ((await digestOf(part)) !== sha256) {
-        removeDurable(part);
+      if (total === length && !(await this.#makeWhole(sha256)))
         throw serverError('PUBLICATION_BLOB', `what was uploaded as ${sha256.slice(0, 16)} has another digest`, {
           context: { received: 0 },
         });
-      }
-      renameSync(part, this.whole(sha256));
-      syncFolder(join(this.#directory, 'blobs'));
       return total;
     } finally {
       this.#writing.delete(sha256);
     }
+  }
+
+  /**
+   * Makes a blob whole of which all bytes came, but whose upload a death or a broken line ended before that was seen; true when it is
+   * whole. What can never become it is removed.
+   */
+  async complete(sha256: string, length: number): Promise<boolean> {
+    const part = `${this.whole(sha256)}.part`;
+    if (this.isWhole(sha256)) return true;
+    if (this.#writing.has(sha256) || !existsSync(part) || statSync(part).size < length) return false;
+    this.#writing.add(sha256);
+    try {
+      syncFile(part);
+      return await this.#makeWhole(sha256);
+    } finally {
+      this.#writing.delete(sha256);
+    }
+  }
+
+  /** A durable copy of a whole blob, which somebody takes over. */
+  async copy(sha256: string): Promise<string> {
+    const copy = `${this.whole(sha256)}.copy`;
+    await copyFile(this.whole(sha256), copy);
+    syncFile(copy);
+    return copy;
+  }
+
+  /** False where its digest is another one; the bytes are gone then. */
+  async #makeWhole(sha256: string): Promise<boolean> {
+    const part = `${this.whole(sha256)}.part`;
+    if ((await digestOf(part)) !== sha256) {
+      removeDurable(part);
+      return false;
+    }
+    renameSync(part, this.whole(sha256));
+    syncFolder(join(this.#directory, 'blobs'));
+    return true;
+  }
+
+  /** Digests of what open publications other than this one announced. */
+  wantedBeside(id: string): Set<string> {
+    const wanted = new Set<string>();
+    for (const name of readdirSync(join(this.#directory, 'publications'))) {
+      const other = name.replace(/\.json$/, '');
+      const publication = other !== id && isId(other) ? this.read(other) : null;
+      if (publication && !publication.done) publication.request.targets.forEach(({ sha256 }) => wanted.add(sha256));
+    }
+    return wanted;
   }
 
   /** Removes publications that are older than `before` and blobs that none of the rest wants. */
@@ -164,7 +210,7 @@ export class Staging {
     const wanted = new Set<string>();
     for (const name of readdirSync(join(this.#directory, 'publications'))) {
       const id = name.replace(/\.json$/, '');
-      const publication = /^[0-9a-f]{64}$/.test(id) ? this.read(id) : null;
+      const publication = isId(id) ? this.read(id) : null;
       if (publication && Date.parse(publication.begun) >= before.getTime()) {
         if (!publication.done) publication.request.targets.forEach(({ sha256 }) => wanted.add(sha256));
       } else rmSync(join(this.#directory, 'publications', name), { force: true });
@@ -206,6 +252,15 @@ async function appendTo(
       cause,
       context: { received: total },
     });
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function syncFile(file: string): void {
+  const descriptor = openSync(file, 'r+');
+  try {
+    fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
   }
