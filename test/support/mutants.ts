@@ -54,7 +54,7 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
     files: 'packages/repo-server/src/**/*.ts',
     tests: [
       'packages/repo-server/src/**/*.test.ts',
-      'test/{publication,publishers}.test.ts',
+      'test/{publication,publishers,publishing-together}.test.ts',
       'test/server-{limits,hardening}.test.ts',
     ],
   },
