@@ -54,7 +54,10 @@ function mergeLine(
   const own = pendingLine(copy, kind)?.envelope.signatures ?? [];
   const fresh = line.signatures.filter(({ keyid }) => !own.some((one) => one.keyid === keyid));
   keepLine(copy, kind, line.payload, line.signatures);
-  const signed = attempt(kind, () => pendingLine(copy, kind)!.signed);
+  const { signed, body } = attempt(kind, () => pendingLine(copy, kind)!);
+  const expected = (publishedChain(copy, kind)?.version ?? 0) + 1;
+  if (body.version !== expected)
+    throw signerError('CHANGE_FILE', `the ${kind} authority has version ${body.version}, expected ${expected}`);
   const bad = line.signatures.find(({ keyid }) => !signed.includes(keyid));
   if (bad)
     throw signerError(

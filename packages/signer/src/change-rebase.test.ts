@@ -86,6 +86,17 @@ test('a renewal is made again, but not of what somebody else published meanwhile
   assert.deepEqual(await rebase(), ['component-app', 'targets']);
 });
 
+test('targets are signed anew by the keys that a new root gives them, also on top of other targets', async (t) => {
+  const { team, mine, theirs, publish, rebase } = await scene(t);
+  await mine.quick('role', 'keys', 'targets', '--role-key', 'alice', 'code');
+  await theirs.quick('role', 'keys', 'component-app', '--role-key', 'alice', 'bob', 'code');
+  await publish(theirs);
+  assert.deepEqual(await rebase(), ['root', 'targets']);
+  await mine.quick('change', 'sign', '--key', 'code', ...team.secret);
+  await publish(mine);
+  await mine.quick('verify', team.url);
+});
+
 test('what was published from here, and nobody heard of it, is over', async (t) => {
   const { team, mine, theirs, rebase } = await scene(t);
   await mine.quick('renew', 'revocations');

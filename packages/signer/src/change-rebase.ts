@@ -78,8 +78,10 @@ export async function rebaseChange(workspace: Workspace, place: string, now: Dat
   if (intent.revocations) applyRevocations(workspace, intent.revocations, now);
   for (const [kind, body] of bodies) proposeLine(workspace, kind, body as never, now);
   for (const [role, version] of intent.renewals) {
+    if (workspace.pendingRole(role)) continue;
     const { signed } = workspace.role(role);
-    if (signed.version === version) writeVersion(workspace, role, signed, now);
+    // Targets are signed anew by the keys that a new root gives them, whatever they are by now.
+    if (signed.version === version || (role === 'targets' && root)) writeVersion(workspace, role, signed, now);
   }
   return { roles: [...workspace.pendingRoles(), ...intent.authorities] };
 }

@@ -87,7 +87,7 @@ const others: { what: string; change: Bend; fresh: [string, RegExp]; owner: [str
     what: 'an authority version',
     change: ({ lines }) => {
       const body = JSON.parse(Buffer.from(lines.devices!.payload, 'base64').toString()) as object;
-      lines.devices!.payload = base64(JSON.stringify({ ...body, version: 3 }));
+      lines.devices!.payload = base64(JSON.stringify({ ...body, issued: '2026-01-01T00:00:00Z' }));
     },
     fresh: ['CHANGE_FILE', /signature of key .* over the devices authority does not hold/],
     owner: ['CHANGE_CONFLICT', /devices authority in the file has other content/],
@@ -131,6 +131,13 @@ const fromStrangers: Record<string, { change: Bend; words: RegExp }> = {
       return { firstRoot: base64(serialize(signed, signatures.slice(1))) };
     },
     words: /root 1 is not signed by its own keys/,
+  },
+  'an authority version left out': {
+    change: ({ lines }) => {
+      const body = JSON.parse(Buffer.from(lines.devices!.payload, 'base64').toString()) as object;
+      return { lines: { devices: { payload: base64(JSON.stringify({ ...body, version: 3 })), signatures: [] } } };
+    },
+    words: /devices authority has version 3, expected 2/,
   },
   'a version left out': { change: unsigned('channels', () => ({ version: 3 })), words: /version 3, expected 2/ },
   'targets outside of the role': {
@@ -194,73 +201,49 @@ test('an export of another repository, or of another published state, does not f
   assert.match(moved.hint, /rebase/);
 });
 
-interface Change {
-  complete: boolean;
-  lines: { authority: string }[];
-  roles: { role: string; demands: { signed: string[] }[] }[];
-}
-const shown = (signer: SignerProgram): Promise<Change> => signer.quick<Change>('change', 'show');
-const signers = async (signer: SignerProgram, name: string): Promise<number> =>
-  (await shown(signer)).roles.find(({ role }) => role === name)!.demands[0]!.signed.length;
-
-/** Alice, who has signed, and Bob, who has taken that over; and how one gives to the other. */
-async function apart(t: TestContext) {
-  const team = made.copy(t);
-  const { alice, bob, path } = team;
-  await bob.quick('change', 'import', path('change.json'));
-  const give = async (from: SignerProgram, to: SignerProgram): Promise<void> => {
-    await from.quick('change', 'export', path('given.json'));
-    await to.quick('change', 'import', path('given.json'));
+test('who reviews an offer of what was published before reads its capabilities, and which of them are new', async (t) => {
+  const { alice, bob, ...team } = await published(t, ['file-transfer'], ['file-transfer', 'screen-view']);
+  const effects = async (signer: SignerProgram): Promise<string> =>
+    (await signer.quick<{ effects: string[] }>('change', 'show')).effects.join('\n');
+  const give = async (): Promise<void> => {
+    await alice.quick('change', 'export', team.path('given.json'));
+    await bob.quick('change', 'import', team.path('given.json'));
   };
-  return { team, alice, bob, give };
-}
-
-test('who completes an authority version passes on the role that carries it', async (t) => {
-  const { team, alice, bob, give } = await apart(t);
-  assert.deepEqual((await shown(bob)).lines.length, 1);
-  await bob.quick(...team.signAs('bob'));
-  await give(bob, alice);
-  assert.deepEqual((await shown(alice)).lines, []);
-  assert.equal(await signers(alice, 'authority'), 1);
-  await alice.quick(...team.signAs('alice'));
-  await give(alice, bob);
-  assert.equal((await shown(bob)).complete, true);
-  // An export from before it was complete adds nothing and takes nothing away.
-  await alice.quick('change', 'import', team.path('change.json'));
-  assert.equal((await shown(alice)).complete, true);
+  await alice.quick('channel', 'offer', 'app@2.0.0');
+  await give();
+  assert.match(await effects(bob), /NEW CAPABILITY file-transfer/);
+  assert.equal(await effects(bob), await effects(alice));
+  await alice.quick(...team.bothSign);
+  await alice.quick(...team.publish);
+  await bob.quick('change', 'rebase', team.url);
+  await alice.quick('channel', 'offer', 'app@2.1.0');
+  await give();
+  assert.match(await effects(bob), /^ {2}capability file-transfer/m);
+  assert.match(await effects(bob), /NEW CAPABILITY screen-view/);
+  bend(team.path('given.json'), ({ trustedDocuments }) => ({
+    trustedDocuments: trustedDocuments.map(({ path, bytes }) => ({
+      path,
+      bytes: path.startsWith('comp') ? 'AAAA' : bytes,
+    })),
+  }));
+  const refused = await bob.quickRefused('CHANGE_FILE', 'change', 'import', team.path('given.json'));
+  assert.match(refused.message, /carries components\/app\/1\.0\.0/);
 });
 
-test('of two who complete the same version apart, the one who has it keeps it', async (t) => {
-  const { team, alice, bob, give } = await apart(t);
-  await bob.quick(...team.signAs('bob'));
-  // On another day, so that the role differs.
-  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 24 * 3600_000 });
-  await alice.quick('change', 'sign', '--key', team.path('bob', 'keys', 'bob-chain'), 'alice', ...team.secret);
-  assert.equal(await signers(alice, 'authority'), 1);
-  await give(bob, alice);
-  assert.equal(await signers(alice, 'authority'), 1, 'only over the own');
-  assert.equal(await signers(alice, 'channels'), 2);
-  await alice.quick('change', 'sign', '--key', team.path('bob', 'keys', 'bob'), ...team.secret);
-  assert.equal((await shown(alice)).complete, true);
-});
-
-test('the role that carries a version cannot be signed before the version is complete', async (t) => {
+/** A team that has published 2.0.0 and 2.1.0 with these capabilities and offers neither. */
+async function published(t: TestContext, ...capabilities: string[][]) {
   const team = made.copy(t);
-  const roles = (await shown(team.alice)).roles.map(({ role }) => role);
-  assert.deepEqual(roles, ['channels', 'component-app']);
-  const refused = await team.alice.quickRefused('CHANGE_SIGNED', ...team.signAs('alice'));
-  assert.match(refused.hint, /change show/);
-  await team.alice.quickRefused('CHANGE_NOT_YOURS', 'change', 'sign', '--key', 'code', ...team.secret);
-});
-
-test('two different proposals contradict each other', async (t) => {
-  const { team, alice, bob } = await apart(t);
-  await bob.quick('authority', 'devices', '--file', team.writeDraft('devices', { models: { Other: { phi: true } } }));
-  await bob.quick('change', 'export', team.path('given.json'));
-  const state = filesIn(alice.workspace);
-  await alice.quickRefused('CHANGE_CONFLICT', 'change', 'import', team.path('given.json'));
-  assert.deepEqual(filesIn(alice.workspace), state);
-});
+  await team.serveHere(t);
+  await team.alice.quick('change', 'discard');
+  for (const [minor, ids] of capabilities.entries()) {
+    await team.pack(`2.${minor}.0`, 64, ids);
+    await team.alice.quick('release', 'add', `app@2.${minor}.0`);
+  }
+  await team.alice.quick(...team.bothSign);
+  await team.alice.quick(...team.publish);
+  const { alice, bob, path, bothSign, publish, url } = team;
+  return { alice, bob, path, bothSign, publish, url };
+}
 
 test('whoever signed the first change takes over the second without ado', async (t) => {
   const team = await newTeam();
@@ -276,8 +259,9 @@ test('whoever signed the first change takes over the second without ado', async 
   await alice.quick('renew', 'channels');
   await alice.quick('change', 'export', path('second.json'));
   await bob.quick('change', 'import', path('second.json'));
+  const { roles } = await bob.quick<{ roles: { role: string }[] }>('change', 'show');
   assert.deepEqual(
-    (await shown(bob)).roles.map(({ role }) => role),
+    roles.map(({ role }) => role),
     ['channels'],
   );
   for (const name of ['root.json', 'codesign.jsonl', 'devices.jsonl'])

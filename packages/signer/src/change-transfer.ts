@@ -8,6 +8,7 @@ import {
   goodSigners,
   readRoot,
   openMetadata,
+  releasePaths,
   serialize,
   sha256,
   signedBytes,
@@ -19,6 +20,7 @@ import { authorityKinds, pendingLine, settleLines } from './chains.ts';
 import { changeFileType, readRoleText, sealChange, type ChangeFile } from './change-file.ts';
 import { signerError } from './errors.ts';
 import { demandsOn, signingState } from './roles.ts';
+import { bundlesOf, isBundles, offersOf, roleOf } from './release-bundles.ts';
 import type { RoleFile, Workspace } from './workspace.ts';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
@@ -31,10 +33,13 @@ export function exportChange(workspace: Workspace): ChangeFile {
   return sealChange({
     _type: changeFileType,
     trusted: Object.fromEntries(workspace.trustedRoles().map((role) => [role, base64(workspace.trustedBytes(role)!)])),
-    trustedDocuments: workspace
-      .trustedRoles()
-      .filter(isSmall)
-      .flatMap((role) => documentsOf(workspace, workspace.trustedRole(role)!)),
+    trustedDocuments: [
+      ...workspace
+        .trustedRoles()
+        .filter(isSmall)
+        .flatMap((role) => documentsOf(workspace, workspace.trustedRole(role)!)),
+      ...offeredBundles(workspace),
+    ],
     ...(firstRoot ? { firstRoot: base64(firstRoot) } : {}),
     roles: Object.fromEntries(
       workspace.pendingRoles().map((role) => {
@@ -70,7 +75,17 @@ function newBundles(workspace: Workspace, role: string, { signed }: RoleFile): C
     .map(([path, target]) => ({ path, bytes: base64(workspace.documentOf(path, target)) }));
 }
 
-export const isBundles = (path: string): boolean => path.endsWith('.release.sigstore.jsonl');
+/** Of releases that are published: whoever signs what is offered can read their manifests. */
+function offeredBundles(workspace: Workspace): ChangeFile['documents'] {
+  const found = new Map<string, Buffer>();
+  for (const { component, version, platform } of offersOf(workspace)) {
+    const path = releasePaths(component, version, platform).bundles;
+    const target = (workspace.trustedRole(roleOf(component))?.signed as Targets | undefined)?.targets[path];
+    const bytes = bundlesOf(workspace, { component, version, platform });
+    if (bytes && sha256(bytes) === target?.hashes.sha256) found.set(path, bytes);
+  }
+  return [...found].map(([path, bytes]) => ({ path, bytes: base64(bytes) }));
+}
 
 export interface Imported {
   /** Signatures that were new here. */
@@ -83,8 +98,12 @@ export function importChange(copy: Workspace, change: ChangeFile): Imported {
   const roles = new Map(Object.entries(change.roles).map(([role, text]) => [role, readRoleText(role, text)]));
   if (copy.trustedRoles().length === 0 && Object.keys(change.trusted).length > 0) takeBase(copy, change);
   else checkSameBase(copy, change);
+  const published = copy.trustedRoles().map((role) => copy.trustedRole(role)!);
+  checkListed(published, change.trustedDocuments);
+  const bundles = change.trustedDocuments.filter(({ path }) => isBundles(path));
+  copy.replaceTrusted(new Map(), new Map(bundles.map(({ path, bytes }) => [path, bytesOf(bytes)])));
   for (const { path, bytes } of change.documents) copy.keepDocument(path, bytesOf(bytes));
-  checkListed(roles, change);
+  checkListed([...roles.values()], change.documents);
   let count = mergeAuthority(copy, change.lines, roles);
   for (const [role, file] of roles) takeRole(copy, role, file);
   for (const role of ['root', 'targets'])
@@ -112,10 +131,10 @@ function takeRole(copy: Workspace, role: string, { signed }: RoleFile): void {
   copy.writePending(role, { signed, signatures: [] });
 }
 
-/** Each document of the file is what a role of the change lists. */
-function checkListed(roles: ReadonlyMap<string, RoleFile>, { documents }: ChangeFile): void {
+/** Each document is what one of the roles lists. */
+function checkListed(roles: readonly RoleFile[], documents: ChangeFile['documents']): void {
   const listed = new Set<string>();
-  for (const { signed } of roles.values())
+  for (const { signed } of roles)
     if (signed._type === 'targets')
       for (const [path, { hashes }] of Object.entries(signed.targets)) listed.add(`${path} ${hashes.sha256!}`);
   const odd = documents.find(({ path, bytes }) => !listed.has(`${path} ${sha256(bytesOf(bytes))}`));

@@ -14,9 +14,8 @@ import {
   type Root,
   type Targets,
 } from '@countersign/protocol';
-import { listArtifacts, readArtifact } from './artifacts.ts';
 import { authorityKinds, nextBody, publishedChain } from './chains.ts';
-import { isBundles } from './change-transfer.ts';
+import { bundlesOf } from './release-bundles.ts';
 import type { Workspace } from './workspace.ts';
 
 export function describeChange(workspace: Workspace): string[] {
@@ -41,7 +40,6 @@ export function describeChange(workspace: Workspace): string[] {
 }
 
 function describeChannels(workspace: Workspace): string[] {
-  const manifests = manifestsOf(workspace);
   return Object.keys((workspace.targets('channels').signed as Targets).targets).flatMap((path) => {
     const read = (which: 'next' | 'published'): Channel | null => {
       const bytes = workspace.readDocument('channels', path, which);
@@ -58,14 +56,9 @@ function describeChannels(workspace: Workspace): string[] {
       lines.push(
         `${after.channel}: ${offer.component} ${offer.version} (${offer.platform}, ${offer.urgency}) is ${old ? 'offered in another way' : 'offered'} to ${offer.models.includes('*') ? 'every model' : escapeText(offer.models.join(', '))}, ${describeRollout(offer)}`,
       );
-      const earlier = was.filter(({ component }) => component === offer.component).map(({ release }) => release);
-      if (!old)
-        lines.push(
-          ...describeCapabilities(
-            manifests.get(offer.release),
-            earlier.map((one) => manifests.get(one)),
-          ),
-        );
+      const earlier = was.filter(({ component }) => component === offer.component);
+      const manifest = (one: Offer): Manifest | null => manifestOf(workspace, one);
+      if (!old) lines.push(...describeCapabilities(manifest(offer), earlier.map(manifest)));
       if (offer.downgrade) lines.push('  devices may go BACK to it from a newer version');
     }
     for (const offer of was)
@@ -81,7 +74,7 @@ function describeChannels(workspace: Workspace): string[] {
 const describeRollout = ({ rollout: { start, stages } }: Offer): string =>
   `from ${start}: ${stages.map(({ hours, percent }) => (hours === 0 ? `${percent} % at once` : `${percent} % within ${hours} h`)).join(', then ')}`;
 
-function describeCapabilities(manifest: Manifest | undefined, earlier: readonly (Manifest | undefined)[]): string[] {
+function describeCapabilities(manifest: Manifest | null, earlier: readonly (Manifest | null)[]): string[] {
   if (!manifest) return ['  its manifest is not in this workspace: its capabilities cannot be told'];
   const known = new Set(earlier.flatMap((other) => other?.capabilities.map(({ id }) => id) ?? []));
   return manifest.capabilities.map(
@@ -90,25 +83,11 @@ function describeCapabilities(manifest: Manifest | undefined, earlier: readonly 
   );
 }
 
-/** The manifests of the releases that are packed here, or that the change brings, by release digest. */
-function manifestsOf(workspace: Workspace): Map<string, Manifest> {
-  const found = new Map<string, Manifest>();
-  for (const role of workspace.pendingRoles().filter((name) => name.startsWith('component-')))
-    for (const [path, target] of Object.entries(workspace.targets(role).signed.targets)) {
-      const bytes = isBundles(path) ? workspace.changedBytes(path, target) : null;
-      if (!bytes) continue;
-      const { statement } = readBundles(bytes)[0];
-      found.set(sha256(statement), statementFormat.parse(statement, path).predicate.manifest);
-    }
-  for (const name of listArtifacts(workspace.directory)) {
-    try {
-      const { release, statement } = readArtifact(workspace.directory, name);
-      found.set(release, statement.predicate.manifest);
-    } catch {
-      // A damaged artifact has no manifest to tell of; doctor names it.
-    }
-  }
-  return found;
+/** The manifest of an offered release; null where it is not here. */
+function manifestOf(workspace: Workspace, { release, ...name }: Offer): Manifest | null {
+  const bundles = bundlesOf(workspace, name);
+  const statement = bundles && readBundles(bundles)[0].statement;
+  return statement && sha256(statement) === release ? statementFormat.parse(statement).predicate.manifest : null;
 }
 
 function describeRevocations(workspace: Workspace): string[] {

@@ -6,7 +6,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
-import { codeOf, escapeText, serialize, sha256, type Target, type Targets } from '@countersign/protocol';
+import { codeOf, escapeText, serialize, type Target, type Targets } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
 import { artifactError } from './artifact-errors.ts';
 import { artifactFile } from './artifacts.ts';
@@ -255,10 +255,12 @@ export function acceptPublished(workspace: Workspace): void {
   for (const role of workspace.pendingRoles()) {
     const { signed, signatures } = workspace.pendingRole(role)!;
     roles.set(role, serialize(signed, signatures));
-    if (role === 'root' || role === 'targets' || role.startsWith('component-')) continue;
+    if (role === 'root' || role === 'targets') continue;
     for (const [path, target] of Object.entries((signed as Targets).targets)) {
-      const bytes = workspace.documentOf(path, target);
-      if (sha256(bytes) === target.hashes.sha256) documents.set(path, bytes);
+      const bytes = role.startsWith('component-')
+        ? workspace.changedBytes(path, target)
+        : workspace.documentOf(path, target);
+      if (bytes) documents.set(path, bytes);
     }
   }
   workspace.replaceTrusted(roles, documents);

@@ -5,7 +5,6 @@ import {
   checkChannel,
   readBundles,
   releasePaths,
-  sha256,
   timeText,
   weighSignatures,
   type Channel,
@@ -16,9 +15,8 @@ import { findArtifact, readArtifact, releaseText, verifyArtifact, type Artifact 
 import { editDocument, editTargets } from './change.ts';
 import { signerError } from './errors.ts';
 import { readSigningRules } from './signing-rules.ts';
+import { bundlesOf, roleOf } from './release-bundles.ts';
 import type { Workspace } from './workspace.ts';
-
-export const roleOf = (component: string): string => `component-${component}`;
 
 /**
  * Puts a release into its component's role: exactly what was code-signed, and the signatures.
@@ -134,16 +132,14 @@ const emptyChannel = (name: string): Channel => ({
   blocked: [],
 });
 
-/** The role lists the very bundles that lie here, or ones of the change that sign the same statement. */
-function checkAdded(workspace: Workspace, { name, bundles, statementBytes }: Artifact): void {
-  const { component, version, platform } = name;
-  const role = roleOf(component);
-  const path = releasePaths(component, version, platform).bundles;
-  const target = workspace.delegatedRoles().includes(role) ? workspace.targets(role).signed.targets[path] : undefined;
-  if (target && bundles && sha256(bundles) === target.hashes.sha256) return;
-  const added = target && workspace.changedBytes(path, target);
-  if (!added || !readBundles(added)[0].statement.equals(statementBytes))
-    throw signerError('RELEASE_NOT_ADDED', `${releaseText(name)} is not in ${role} as it is packed and signed here`);
+/** What the role lists signs the very statement that is packed here. */
+function checkAdded(workspace: Workspace, { name, statementBytes }: Artifact): void {
+  const bundles = bundlesOf(workspace, name);
+  if (!bundles || !readBundles(bundles)[0].statement.equals(statementBytes))
+    throw signerError(
+      'RELEASE_NOT_ADDED',
+      `${releaseText(name)} is not in ${roleOf(name.component)} as it is packed and signed here`,
+    );
 }
 
 /** Changes an offer of the channel. @throws OFFER_MISSING */

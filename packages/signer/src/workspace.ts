@@ -120,10 +120,15 @@ export class Workspace {
 
   /** @throws WORKSPACE_DAMAGED */
   documentOf(path: string, target: Target): Buffer {
-    const trusted = this.stateFile('trusted', 'targets', ...path.split('/'));
-    const bytes = this.changedBytes(path, target) ?? readListed(trusted, target);
+    const bytes = this.keptBytes(path, target);
     if (bytes) return bytes;
     throw signerError('WORKSPACE_DAMAGED', `${path} in ${this.directory} is not the file that its role lists`);
+  }
+
+  /** As `documentOf`; null where it is not here. */
+  keptBytes(path: string, target: Target): Buffer | null {
+    const trusted = this.stateFile('trusted', 'targets', ...path.split('/'));
+    return this.changedBytes(path, target) ?? readListed(trusted, target);
   }
 
   /** A document that came with the change; null where it is not here. */
