@@ -1,6 +1,6 @@
 /** Publishing to a real server over a real socket, and what a device then gets from it. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -128,6 +128,21 @@ for (const [what, bend] of [
     assert.equal(await (await fetch(new URL('metadata/timestamp.json', server.url))).text(), timestamp);
     await device(server, repository);
   });
+
+test('what fails on the server itself is not put on the publisher, tells no place, and can be done again', async (t) => {
+  const { repository, server } = await published(t);
+  const base = addNext(repository, '1.1.0');
+  const file = join(server.directory, 'metadata', '1.channels.json');
+  renameSync(file, `${file}.away`);
+  mkdirSync(file);
+  const failed = await publish(server, repository, base);
+  assert.deepEqual([failed.status, failed.body.error?.code], [500, 'FILE_READ']);
+  assert.equal(failed.body.error?.message, 'the server failed');
+  rmSync(file, { recursive: true });
+  renameSync(`${file}.away`, file);
+  const done = await publish(server, repository, base);
+  assert.deepEqual([done.status, done.body.snapshot], [200, 2], JSON.stringify(done.body));
+});
 
 test('refuses to commit what was not uploaded, and an upload that is not what it says', async (t) => {
   const repository = sampleRepository();

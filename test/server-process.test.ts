@@ -129,3 +129,16 @@ test(
     assert.equal((await fetch(new URL('metadata/timestamp.json', next.url))).status, 200);
   },
 );
+
+test('an address that is taken is said so', posix, async (t) => {
+  const server = await scene(t).start();
+  const { port } = new URL(server.url);
+  const other = makeServerFolder(new PublishedRepository());
+  t.after(() => rmSync(other.directory, { recursive: true }));
+  const args = serveArguments(other).map((word, index, words) => (words[index - 1] === '--port' ? port : word));
+  const { code, stdout } = await runServerCommand(other, args);
+  assert.equal(code, 1);
+  const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
+  assert.equal(error.code, 'SERVER_LISTEN');
+  assert.match(error.message, new RegExp(`EADDRINUSE for port ${port}`));
+});

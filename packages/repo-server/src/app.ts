@@ -51,6 +51,7 @@ const statusOf: Record<string, number> = {
   DISK_FULL: 507,
   FILE_READ: 500,
   FILE_WRITE: 500,
+  VERIFIER_FAILED: 500,
   INTERNAL: 500,
 };
 const fastifyCodes: Record<string, keyof typeof serverErrorTable> = {

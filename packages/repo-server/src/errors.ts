@@ -14,6 +14,10 @@ export const serverErrorTable = {
     meaning: 'Another process serves this folder.',
     hint: 'stop it first, or use another folder; two processes never share one',
   },
+  SERVER_LISTEN: {
+    meaning: 'The server cannot listen on the address and port it was given.',
+    hint: 'choose a free port with --port and an address of this machine with --host; low ports may need a permission',
+  },
   SERVER_ROOT: {
     meaning: 'The root that the server was given is missing, not valid, or not the one it was first given.',
     hint: 'give the 1.root.json that the signer made with this server’s online-keys.json',

@@ -28,7 +28,7 @@ export interface GateInput {
   hasTarget(path: string, digest: string, length: number): Promise<boolean>;
 }
 
-/** The state that devices reach. @throws PUBLICATION_REFUSED */
+/** The state that devices reach. @throws PUBLICATION_REFUSED, or what failed on this machine: FILE_READ VERIFIER_FAILED */
 export async function checkPublication(input: GateInput): Promise<TrustedState> {
   try {
     const session = await refresh({
@@ -49,13 +49,17 @@ export async function checkPublication(input: GateInput): Promise<TrustedState> 
     return session.state;
   } catch (cause) {
     const code = codeOf(cause);
-    if (code === 'PUBLICATION_REFUSED' || !(cause instanceof Error)) throw cause;
+    if (code === 'PUBLICATION_REFUSED' || !(cause instanceof Error) || isOwnFault(code)) throw cause;
     throw serverError('PUBLICATION_REFUSED', `a device would refuse it: ${code ?? 'error'}: ${cause.message}`, {
       cause,
       context: { code },
     });
   }
 }
+
+/** What no publisher can mend: this machine's disk, memory or processes. */
+const isOwnFault = (code: string | undefined): boolean =>
+  ['FILE_READ', 'FILE_WRITE', 'DISK_FULL', 'VERIFIER_FAILED'].includes(code ?? '') || /^E[A-Z0-9]+$/.test(code ?? '');
 
 /** What this publication lists anew: what stood there before was confirmed when it came. */
 function newPaths(next: RepositoryView, before: RepositoryView | null): string[] {

@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
-import { readChain, sha256, trustRoot } from '@countersign/protocol';
+import { codeOf, readChain, sha256, trustRoot } from '@countersign/protocol';
 import { describeError, makeFolder, readIfPresent, removeLeftovers, writeDurable } from '@countersign/protocol/node';
 import { buildApp, usualLimits, type Limits } from './app.ts';
 import { serverError } from './errors.ts';
@@ -41,7 +41,7 @@ export const stateFolder = (directory: string): string => join(directory, 'serve
 const renewalMilliseconds = 10 * 60_000;
 const stagingMilliseconds = 7 * 24 * 3_600_000;
 
-/** @throws SERVER_MISSING SERVER_ROOT SERVER_ALREADY_RUNNING */
+/** @throws SERVER_MISSING SERVER_ROOT SERVER_ALREADY_RUNNING SERVER_LISTEN */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { directory, logger, clock = () => new Date() } = options;
   const state = stateFolder(directory);
@@ -94,7 +94,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       logger,
       limits: options.limits,
     });
-    await app.listen({ host: options.host, port: options.port });
+    await app.listen({ host: options.host, port: options.port }).catch((cause: unknown) => {
+      const why = `${codeOf(cause) ?? String(cause)} for port ${options.port} of ${options.host}`;
+      throw serverError('SERVER_LISTEN', `listening: ${why}`, { cause });
+    });
     const timer = setInterval(() => {
       void renew();
       tidy().catch((error: unknown) => logger && logger.error({ err: error }, 'removing old uploads'));
