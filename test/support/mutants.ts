@@ -148,11 +148,21 @@ function green(copy: string, tests: readonly string[]): Promise<boolean> {
     const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-timeout=60000', ...tests], {
       cwd: copy,
       stdio: 'ignore',
+      detached: true,
       env: { ...process.env, TMPDIR: scratch, TEMP: scratch, TMP: scratch },
     });
-    const timer = setTimeout(() => child.kill('SIGKILL'), 180_000);
+    // A mutant may go round for ever in a process that the runner started: all of them end, also behind a runner that has given up.
+    const endAll = (): void => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL');
+      } catch {
+        child.kill('SIGKILL');
+      }
+    };
+    const timer = setTimeout(endAll, 180_000);
     child.on('exit', (code) => {
       clearTimeout(timer);
+      endAll();
       // A killed test's own programs may still write there; the copy goes in the end.
       rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
       done(code === 0);
