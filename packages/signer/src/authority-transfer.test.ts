@@ -66,11 +66,39 @@ test('of two who complete the same version apart, the one who has it keeps it', 
 
 test('the role that carries a version cannot be signed before the version is complete', async (t) => {
   const team = made.copy(t);
-  const roles = (await shown(team.alice)).roles.map(({ role }) => role);
-  assert.deepEqual(roles, ['channels', 'component-app']);
+  await team.alice.quick('renew', 'authority');
   const refused = await team.alice.quickRefused('CHANGE_SIGNED', ...team.signAs('alice'));
   assert.match(refused.hint, /change show/);
+  assert.equal(await signers(team.alice, 'authority'), 0);
   await team.alice.quickRefused('CHANGE_NOT_YOURS', 'change', 'sign', '--key', 'code', ...team.secret);
+  await team.alice.quick('change', 'sign', '--key', team.path('bob', 'keys', 'bob-chain'), 'alice', ...team.secret);
+  assert.equal(await signers(team.alice, 'authority'), 1);
+});
+
+test('two roles that each carry another version contradict each other', async (t) => {
+  const team = made.copy(t);
+  const { alice, bob, path } = team;
+  // A version that needs one key more, so that the other authority can be complete without it.
+  const signers = { keys: ['code'], threshold: 1 };
+  await alice.quick('authority', 'devices', '--file', team.writeDraft('devices', { signers }));
+  await alice.quick('change', 'export', path('change.json'));
+  await bob.quick('change', 'import', path('change.json'));
+  const chains = [path('alice', 'keys', 'alice-chain'), path('bob', 'keys', 'bob-chain')];
+  const sign = ['change', 'sign', ...team.secret, '--key', ...chains];
+  await bob.quick('authority', 'codesign', '--file', team.writeDraft('codesign', {}));
+  await bob.quick(...sign);
+  await bob.quick('change', 'export', path('codesign.json'));
+  await alice.quick(...sign, 'code');
+  await alice.quick('change', 'export', path('devices.json'));
+  for (const [signer, file] of [
+    [alice, 'codesign.json'],
+    [bob, 'devices.json'],
+  ] as const) {
+    const state = filesIn(signer.workspace);
+    const { message } = await signer.quickRefused('CHANGE_CONFLICT', 'change', 'import', path(file));
+    assert.match(message, /role authority in the file has other content/);
+    assert.deepEqual(filesIn(signer.workspace), state);
+  }
 });
 
 test('two different proposals contradict each other', async (t) => {
