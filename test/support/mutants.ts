@@ -140,14 +140,15 @@ function scratchCopy(): string {
   return copy;
 }
 
-/** True when the tests are green. A test that hangs counts as red: it noticed. */
+/** True when the tests are green. A test that hangs counts as red: it noticed. The first red test ends the round. */
 function green(copy: string, tests: readonly string[]): Promise<boolean> {
   const scratch = join(copy, 'scratch');
   mkdirSync(scratch, { recursive: true });
+  const options = ['--test', '--test-force-exit', '--test-timeout=60000', '--test-reporter=tap'];
   return new Promise((done) => {
-    const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-timeout=60000', ...tests], {
+    const child = spawn(process.execPath, [...options, ...tests], {
       cwd: copy,
-      stdio: 'ignore',
+      stdio: ['ignore', 'pipe', 'ignore'],
       detached: true,
       env: { ...process.env, TMPDIR: scratch, TEMP: scratch, TMP: scratch },
     });
@@ -160,6 +161,9 @@ function green(copy: string, tests: readonly string[]): Promise<boolean> {
       }
     };
     const timer = setTimeout(endAll, 180_000);
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (/^\s*not ok /m.test(text)) endAll();
+    });
     child.on('exit', (code) => {
       clearTimeout(timer);
       endAll();
