@@ -49,8 +49,9 @@ export async function checkPublication(input: GateInput): Promise<TrustedState> 
     return session.state;
   } catch (cause) {
     const code = codeOf(cause);
-    if (code === 'PUBLICATION_REFUSED' || !(cause instanceof Error) || isOwnFault(code)) throw cause;
-    throw serverError('PUBLICATION_REFUSED', `a device would refuse it: ${code ?? 'error'}: ${cause.message}`, {
+    if (code === 'PUBLICATION_REFUSED' || isOwnFault(code)) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw serverError('PUBLICATION_REFUSED', `a device would refuse it: ${code ?? 'error'}: ${why}`, {
       cause,
       context: { code },
     });

@@ -27,9 +27,12 @@ const digest = (key: string): Buffer => createHash('sha256').update(key).digest(
 
 export class PublisherList {
   readonly #file: string;
+  readonly #patience: number;
 
-  constructor(directory: string) {
+  /** `patience`: milliseconds that a change waits for one of another process. */
+  constructor(directory: string, patience = 5000) {
     this.#file = join(directory, 'publishers.json');
+    this.#patience = patience;
   }
 
   list(): Publishers['publishers'] {
@@ -91,7 +94,7 @@ export class PublisherList {
 
   /** One change at a time, by whatever process: none may undo a revocation that it did not see. */
   #exclusively(work: () => void): void {
-    const lock = takeLock(`${this.#file}.lock.db`, 5000);
+    const lock = takeLock(`${this.#file}.lock.db`, this.#patience);
     if (!lock) throw serverError('STORE_CONFLICT', `${this.#file} is being changed by another process`);
     try {
       work();

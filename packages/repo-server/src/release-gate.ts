@@ -85,9 +85,9 @@ interface ReleaseFiles {
 function newReleases(role: TrustedTargets, before: TrustedTargets | undefined): ReleaseFiles[] {
   const groups = new Map<string, ReleaseFiles & { paths: string[]; fresh: boolean }>();
   for (const [path, target] of Object.entries(role.signed.targets)) {
-    const [, component, version, file] = /^components\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
-    const platform = /^(win32-x64|linux-x64|any)\./.exec(file ?? '')?.[1];
-    if (!component || !version || !platform) throw refused(`${path} belongs to no release`);
+    const found = /^components\/([^/]+)\/([^/]+)\/(win32-x64|linux-x64|any)\.[^/]*$/.exec(path);
+    if (!found) throw refused(`${path} belongs to no release`);
+    const [component, version, platform] = found.slice(1) as [string, string, string];
     const group = groups.get(`${version} ${platform}`) ?? { component, version, platform, paths: [], fresh: false };
     group.paths.push(path);
     const known = before?.signed.targets;
@@ -161,9 +161,9 @@ async function checkOffers(
     }
     const prefix = `components/${component}/${version}/${platform}.`;
     const paths = Object.keys(role?.signed.targets ?? {}).filter((file) => file.startsWith(prefix));
-    if (!role || paths.length === 0)
+    if (paths.length === 0)
       throw refused(`channel ${name} offers ${component} ${version} ${platform}, which is not published`);
-    const verdict = await judge({ component, version, platform, paths }, role, next, codesign, revocations, verdicts);
+    const verdict = await judge({ component, version, platform, paths }, role!, next, codesign, revocations, verdicts);
     if (verdict.release !== offer.release)
       throw refused(`channel ${name} offers another release of ${component} ${version} than is published`);
   }

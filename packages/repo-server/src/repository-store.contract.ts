@@ -63,6 +63,7 @@ export function testRepositoryStore(name: string, create: () => Promise<Reposito
     const list = async (prefix: string): Promise<string[]> => (await Array.fromAsync(store.list(prefix))).sort();
     assert.deepEqual(await list('targets/'), ['targets/a/1', 'targets/b/2']);
     assert.deepEqual(await list('targets/b'), ['targets/b/2']);
+    await assert.rejects(list('server/'), { code: 'STORE_NAME' });
   });
 
   test(`${name}: refuses names that lead elsewhere and files that are too large`, async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -53,7 +53,7 @@ test('bytes whose digest is another are not kept, and those that are too many no
   const { staging, part } = scene();
   await assert.rejects(staging.append(digest, 10, upload(0, Buffer.from('abcdefghij'))), { code: 'PUBLICATION_BLOB' });
   assert.deepEqual([staging.received(digest), existsSync(part)], [0, false]);
-  await assert.rejects(staging.append(digest, 10, upload(0, bytes, bytes)), { code: 'PUBLICATION_BLOB' });
+  await assert.rejects(staging.append(digest, 10, upload(0, bytes, bytes)), /longer than the 10 bytes announced/);
   assert.equal(staging.received(digest), 10, 'what came in order stays');
   assert.equal(await staging.complete(digest, 10), true);
 });
@@ -105,4 +105,22 @@ test('keeps what young publications want and removes the rest', async () => {
   assert.deepEqual(readdirSync(join(folder, 'publications')), [`${sha256('young')}.json`]);
   staging.collect(new Date('2026-11-23T10:00:01Z'));
   assert.deepEqual([...readdirSync(join(folder, 'blobs')), ...readdirSync(join(folder, 'publications'))], []);
+});
+
+test('a full disk is said to be full, another broken line to be broken, and any other fault is not hidden', async () => {
+  const { staging, folder } = scene();
+  const failing = (code: string): Upload => ({
+    offset: staging.received(digest),
+    length: null,
+    chunks: (async function* () {
+      yield await Promise.resolve(bytes.subarray(0, 1));
+      throw Object.assign(new Error('test'), { code });
+    })(),
+  });
+  for (const code of ['ENOSPC', 'EDQUOT'])
+    await assert.rejects(staging.append(digest, 10, failing(code)), { code: 'DISK_FULL' });
+  await assert.rejects(staging.append(digest, 10, failing('ECONNRESET')), /broke off at 3 bytes/);
+  rmSync(join(folder, 'blobs'), { recursive: true });
+  writeFileSync(join(folder, 'blobs'), '');
+  assert.throws(() => staging.received(digest), { code: 'ENOTDIR' });
 });

@@ -78,7 +78,7 @@ function idOf(text: string): string {
 
 function offsetOf(header: string | string[] | undefined): number {
   if (header === undefined) return 0;
-  if (typeof header !== 'string' || !/^\d{1,15}$/.test(header))
+  if (!/^\d{1,15}$/.test(String(header)))
     throw serverError('PUBLICATION_REQUEST', 'upload-offset is no number of bytes');
   return Number(header);
 }
