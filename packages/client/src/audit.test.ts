@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { keyIdOf, signEnvelope } from '@countersign/protocol';
 import { scratchDevice } from '../../../test/support/scratch-device.ts';
+import { p256Key, type TestKey } from '../../../test/support/signing-keys.ts';
 import { appendAudit, exportAudit, personCommitment, verifyAudit } from './audit.ts';
 import { transact } from './database.ts';
 
@@ -45,23 +47,56 @@ test('a record of a transaction that fails leaves no trace', () => {
   assert.equal(verifyAudit(device).records, 3);
 });
 
-const edits: Record<string, string> = {
-  'a changed body': `UPDATE audit SET body = CAST('{"at":"2026-11-23T12:00:00Z"}' AS BLOB) WHERE sequence = 2`,
-  'a changed kind': `UPDATE audit SET kind = 'plan-approved' WHERE sequence = 2`,
-  'a changed time': `UPDATE audit SET at = '2026-11-23T12:30:00Z' WHERE sequence = 2`,
-  'a changed link': `UPDATE audit SET previous = '${'1'.repeat(64)}' WHERE sequence = 2`,
-  'a changed digest at the end': `UPDATE audit SET digest = '${'1'.repeat(64)}' WHERE sequence = 3`,
-  'a record taken out': 'DELETE FROM audit WHERE sequence = 2',
-  'the end cut off': 'DELETE FROM audit WHERE sequence = 3',
-  'everything taken out': 'DELETE FROM audit',
-  'a renumbered record': 'UPDATE audit SET sequence = 9 WHERE sequence = 3',
+const edits: Record<string, readonly [sql: string, says: RegExp]> = {
+  'a changed body': [
+    `UPDATE audit SET body = CAST('{"at":"2026-11-23T12:00:00Z"}' AS BLOB) WHERE sequence = 2`,
+    /record 2: its content is not what was digested/,
+  ],
+  'a changed kind': [`UPDATE audit SET kind = 'plan-approved' WHERE sequence = 2`, /record 2: its content is not/],
+  'a changed time': [`UPDATE audit SET at = '2026-11-23T12:30:00Z' WHERE sequence = 2`, /record 2: its time is not/],
+  'a changed link': [
+    `UPDATE audit SET previous = '${'1'.repeat(64)}' WHERE sequence = 2`,
+    /record 2: it does not follow/,
+  ],
+  'a changed digest at the end': [
+    `UPDATE audit SET digest = '${'1'.repeat(64)}' WHERE sequence = 3`,
+    /record 3: its content/,
+  ],
+  'a record taken out': ['DELETE FROM audit WHERE sequence = 2', /record 3: record 2 is missing before it/],
+  'the end cut off': ['DELETE FROM audit WHERE sequence = 3', /the trail ends at record 2, the device last wrote 3/],
+  'everything taken out': ['DELETE FROM audit', /the trail ends at record 0, the device last wrote 3/],
+  'a renumbered record': [
+    'UPDATE audit SET sequence = 9 WHERE sequence = 3',
+    /record 9: record 3 is missing before it/,
+  ],
 };
-for (const [name, sql] of Object.entries(edits))
+for (const [name, [sql, message]] of Object.entries(edits))
   test(`refuses a trail with ${name}`, () => {
     const device = withRecords();
     device.database.exec(sql);
-    assert.throws(() => verifyAudit(device), { code: 'AUDIT_BROKEN' });
+    assert.throws(() => verifyAudit(device), { code: 'AUDIT_BROKEN', message });
   });
+
+test('a trail that was made again from the start, every digest right, still has no signature of its people', async () => {
+  const [kim, lee] = [p256Key(), p256Key()];
+  const approval = (signer: TestKey, keyid = keyIdOf(signer.key)) =>
+    signEnvelope('application/vnd.example+json', Buffer.from('{"plan":1}'), [{ keyid, sign: signer.sign }]);
+  const trail = async (envelope: ReturnType<typeof approval>) => {
+    const device = scratchDevice();
+    appendAudit(device, 'account-added', { keyid: keyIdOf(kim.key), key: kim.key });
+    appendAudit(device, 'plan-approved', { envelope: await envelope });
+    return () => verifyAudit(device);
+  };
+  assert.equal((await trail(approval(kim)))().records, 2);
+  assert.throws(await trail(approval(lee)), {
+    code: 'AUDIT_BROKEN',
+    message: /record 2: the key .* was never introduced/,
+  });
+  assert.throws(await trail(approval(lee, keyIdOf(kim.key))), {
+    code: 'AUDIT_BROKEN',
+    message: /record 2: the signature of key .* does not hold/,
+  });
+});
 
 test('a clear name must be the one committed to; erasing it leaves the trail whole', () => {
   const device = withRecords();

@@ -91,6 +91,7 @@ export function verifyAudit(device: Device): { records: number; head: string } {
     previous = { sequence: row.sequence, digest: row.digest };
   }
   const head = readSetting<ChainHead>(database, 'auditHead');
+  // equivalent: the digest covers the number, so each of the two tells by itself
   if (head?.sequence !== previous?.sequence || head?.digest !== previous?.digest)
     throw consentError(
       'AUDIT_BROKEN',
