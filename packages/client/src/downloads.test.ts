@@ -197,10 +197,13 @@ test('an archive that is no longer listed, or listed otherwise, is not fetched',
   await all.fetchAll();
 });
 
-test('a statement that is not the plan’s is not read', async (t) => {
+test('a statement that is not the plan’s, or is gone, is not read', async (t) => {
   const all = await setUp(t);
+  const refused = { code: 'PLAN_NOT_READY', message: /the statement of .* is not the one that the plan names/ };
   all.device.database.exec(`UPDATE release SET statement = CAST('{}' AS BLOB)`);
-  assert.throws(() => decideInstall(all.device, all.digest), { code: 'PLAN_NOT_READY' });
+  assert.throws(() => decideInstall(all.device, all.digest), refused);
+  all.device.database.exec('DELETE FROM release');
+  assert.throws(() => decideInstall(all.device, all.digest), refused);
 });
 
 test('a plan that nobody approved is not decided', async (t) => {
