@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { sha256 } from '@countersign/protocol';
 import { httpSource, lookUp, memoryStore, refresh } from '@countersign/protocol/node';
-import { readRange } from '../packages/repo-server/src/routes/serving.ts';
 import { PublishedRepository } from './support/published-repository.ts';
 import {
   announcementOf,
@@ -144,6 +143,34 @@ test('what fails on the server itself is not put on the publisher, tells no plac
   assert.deepEqual([done.status, done.body.snapshot], [200, 2], JSON.stringify(done.body));
 });
 
+test('refuses an announcement that contradicts itself, or that does not go forward', async (t) => {
+  const { repository, server } = await published(t);
+  const base = addNext(repository, '1.1.0');
+  const good = announcementOf(repository, base);
+  const [one] = good.targets;
+  const twice = {
+    ...good,
+    targets: [...good.targets, { ...one!, path: 'components/x/1.0.0/any.y', length: one!.length + 1 }],
+  };
+  const begun = await ask(server, 'POST', '/v1/publications', twice);
+  assert.deepEqual([begun.status, begun.body.error?.code], [400, 'PUBLICATION_REQUEST']);
+  const old = repository.files.get('metadata/1.channels.json')!.toString('base64');
+  const back = { ...good, metadata: { ...good.metadata, '1.channels.json': old } };
+  const committed = await ask(server, 'POST', `/v1/publications/${await upload(server, repository, back)}/commit`);
+  assert.deepEqual([committed.status, committed.body.error?.code], [400, 'PUBLICATION_REQUEST']);
+  assert.equal((await publish(server, repository, base)).status, 200);
+});
+
+test('what is published takes no more uploads', async (t) => {
+  const { repository, server } = await published(t);
+  const id = await upload(server, repository, announcementOf(repository));
+  const { sha256: digest } = announcementOf(repository).targets[0]!;
+  const path = `/v1/publications/${id}/blobs/${digest}`;
+  assert.equal((await ask(server, 'HEAD', path)).status, 404);
+  const put = await ask(server, 'PUT', path, blobOf(repository, digest));
+  assert.deepEqual([put.status, put.body.error?.code], [404, 'PUBLICATION_UNKNOWN']);
+});
+
 test('refuses to commit what was not uploaded, and an upload that is not what it says', async (t) => {
   const repository = sampleRepository();
   const server = await startTestServer(t, repository);
@@ -223,39 +250,6 @@ test('an unchanged poll costs under 600 bytes both ways', async (t) => {
     });
   });
   assert.ok(asked.length + answer.length <= 600, `${asked.length} up, ${answer.length} down`);
-});
-
-test('serves ranges, and neither a name outside nor a staged file', async (t) => {
-  const { repository, server } = await published(t);
-  const [name, bytes] = [...repository.files].find(([file]) => file.includes('base.tar.zst'))!;
-  const part = await fetch(new URL(name, server.url), { headers: { range: 'bytes=3-6' } });
-  assert.deepEqual(
-    [part.status, await part.text(), part.headers.get('content-range')],
-    [206, bytes.subarray(3, 7).toString(), `bytes 3-6/${bytes.length}`],
-  );
-  const beyond = await fetch(new URL(name, server.url), { headers: { range: `bytes=${bytes.length}-` } });
-  assert.equal(beyond.status, 416);
-  const head = await fetch(new URL(name, server.url), { method: 'HEAD' });
-  assert.equal(head.headers.get('content-length'), String(bytes.length));
-  for (const path of [
-    'targets/../server/online-keys.secret.json',
-    'targets/%2e%2e/server/publishers.json',
-    'targets/..%2fserver%2fpublishers.json',
-    'staging/blobs/x',
-    'metadata/..%2fserver%2fpublishers.json',
-    'server/publishers.json',
-  ])
-    assert.equal((await fetch(new URL(path, server.url))).status, 404, path);
-  assert.deepEqual(
-    [
-      readRange('bytes=-4', 10),
-      readRange('bytes=2-', 10),
-      readRange('bytes=0-0,3-4', 10),
-      readRange('bytes=5-3', 10),
-      readRange('bytes=-0', 10),
-    ],
-    [{ start: 6, end: 9 }, { start: 2, end: 9 }, null, null, 'unsatisfiable'],
-  );
 });
 
 test('renews its roles by itself and says when others near their end', async (t) => {

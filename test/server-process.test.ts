@@ -1,8 +1,9 @@
 /** The server's own program as a process: how it stops, and that one folder has one server. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, get, request, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { sha256 } from '@countersign/protocol';
 import { PublishedRepository } from './support/published-repository.ts';
@@ -141,4 +142,24 @@ test('an address that is taken is said so', posix, async (t) => {
   const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
   assert.equal(error.code, 'SERVER_LISTEN');
   assert.match(error.message, new RegExp(`EADDRINUSE for port ${port}`));
+});
+
+test('commands say what they miss, and init never makes a server over another', async (t) => {
+  const { folder } = scene(t);
+  const codeOf = async (args: readonly string[], directory = folder.directory): Promise<string> => {
+    const { code, stdout } = await runServerCommand({ directory }, args);
+    const { error } = JSON.parse(stdout) as { error: { code: string } };
+    return `${code} ${error.code}`;
+  };
+  const keys = join(folder.directory, 'server', 'online-keys.secret.json');
+  const kept = readFileSync(keys, 'utf8');
+  const halves = join(folder.directory, 'halves.json');
+  assert.equal(await codeOf(['init', '--online-keys', halves]), '1 SERVER_EXISTS');
+  assert.deepEqual([readFileSync(keys, 'utf8'), existsSync(halves)], [kept, false]);
+  const nowhere = join(folder.directory, 'nowhere');
+  for (const args of [['publisher', 'add', 'x'], ['publisher', 'list'], ['doctor'], ['serve']])
+    assert.equal(await codeOf(args, nowhere), '1 SERVER_MISSING', args.join(' '));
+  assert.equal(existsSync(nowhere), false);
+  for (const port of ['65536', '-1', '80a', '', '0x50'])
+    assert.equal(await codeOf(['serve', `--port=${port}`]), '2 USAGE', port);
 });

@@ -55,7 +55,7 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
     tests: [
       'packages/repo-server/src/**/*.test.ts',
       'test/{publication,publishers,publishing-together}.test.ts',
-      'test/server-{limits,hardening}.test.ts',
+      'test/server-{limits,hardening,process}.test.ts',
     ],
   },
   { files: 'packages/client/src/**/*.ts', tests: ['packages/client/src/**/*.test.ts', 'test/attacks/*.test.ts'] },

@@ -93,7 +93,7 @@ const isKnown = (header: string | undefined, etag: string): boolean =>
   header === etag || (header?.split(',').some((one) => [etag, '*'].includes(one.trim().replace(/^W\//, ''))) ?? false);
 
 /** One range of bytes (RFC 9110 §14); null for anything else, which is then answered whole. */
-export function readRange(header: string | undefined, length: number): ByteRange | null | 'unsatisfiable' {
+function readRange(header: string | undefined, length: number): ByteRange | null | 'unsatisfiable' {
   const found = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
   if (!found || (found[1] === '' && found[2] === '')) return null;
   if (found[1] === '') {
