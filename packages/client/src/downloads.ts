@@ -167,8 +167,11 @@ async function findArchive(
   // What is unpacked here already needs no server; the release may be withdrawn from the repository since.
   if (hasArchive(device, digest.sha256)) return listed;
   const { target } = await lookUp(view.session, name);
-  if (target === null || target.sha256 !== digest.sha256 || target.length !== annotations.length)
-    throw trustError('DOWNLOAD_NOT_LISTED', `${name} is not listed with the length and digest that were code-signed`);
+  const refused = (): Error =>
+    trustError('DOWNLOAD_NOT_LISTED', `${name} is not listed with the length and digest that were code-signed`);
+  if (target === null || target.sha256 !== digest.sha256) throw refused();
+  // equivalent: files of one digest have one length
+  if (target.length !== annotations.length) throw refused();
   return target;
 }
 
@@ -210,7 +213,9 @@ async function fetchOne(
       return;
     } catch (error) {
       const last = index === others.length;
-      if (last || options.signal?.aborted || !isUnreached(error)) throw error;
+      if (last || !isUnreached(error)) throw error;
+      // equivalent: the next server's transfer would be stopped as well
+      if (options.signal?.aborted) throw error;
       device.log({ level: 'warn', event: 'download-failed', server: from.url, file: target.path });
     }
   }
