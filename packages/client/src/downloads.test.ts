@@ -174,6 +174,18 @@ test('another server is asked where the first has not got the archive', async (t
   assert.equal(targetRequests(other).length, 2);
 });
 
+test('where a server delivers something else, none of the others is asked: that is no failure of the line', async (t) => {
+  const all = await setUp(t);
+  await all.confirm();
+  const other = await repositoryDevice(t, all.repository);
+  const servers = readSetting<string[]>(all.device.database, 'servers')!;
+  writeSetting(all.device.database, 'servers', [...servers, other.server.url]);
+  all.server.intercept = (request, response) =>
+    request.url!.includes('base.tar.zst') && Boolean(response.end(Buffer.alloc(all.base.bytes.length)));
+  await assert.rejects(all.fetchAll(), { code: 'TUF_HASH' });
+  assert.equal(targetRequests(other).length, 0);
+});
+
 test('a disk without room for everything is told before the first byte', async (t) => {
   const all = await setUp(t, { base: { ...archive(1000), unpacked: 2 ** 40 } });
   await all.confirm();
