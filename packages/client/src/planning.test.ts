@@ -255,3 +255,21 @@ test('the plan is rechecked without a network by what was accepted last', async 
     await assert.rejects(recheckPlan(all.device, readPlan(all.device, digest), null), { code: 'PLAN_CHANGED' });
   });
 });
+
+test('what was approved is not installed when anything else would be done by now', async (t) => {
+  const all = await setUp(t);
+  const { digest } = (await all.plan())!;
+  approve(all, digest, '2026-11-23T12:00:00Z');
+  const recheck = async (): Promise<void> => {
+    const view = await all.poll();
+    await withLock(all.device, () => recheckPlan(all.device, readPlan(all.device, digest), view));
+  };
+  await recheck();
+  const newer = all.repository.addRelease({ name: 'remote-support', version: '2.0.1', capabilities: [transfer] });
+  const offer = all.repository.offer(newer);
+  all.repository.publish();
+  await assert.rejects(recheck(), { code: 'PLAN_CHANGED', message: /no longer what would be installed/ });
+  all.repository.channel.offers = all.repository.channel.offers.filter((one) => one !== offer);
+  all.repository.publish();
+  await recheck();
+});
