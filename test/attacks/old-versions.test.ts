@@ -95,3 +95,20 @@ test('going back by hand is refused where a needed capability is denied by now, 
   device.database.exec('DELETE FROM release');
   await assert.rejects(check(), { code: 'TRUST_DOCUMENT' });
 });
+
+test('without a server going back by hand is judged by what was accepted last, and without that it is refused', async (t) => {
+  const scene = await installed(t);
+  const { device, repository } = scene;
+  const { release } = rollbackTarget(device)!.components[0]!;
+  const check = () => withLock(device, () => checkRollback(device, rollbackTarget(device)!));
+  scene.server.intercept = (_request, response) => Boolean(response.writeHead(503).end());
+  await check();
+  scene.server.intercept = () => false;
+  repository.revocations.releases = [{ release, reason: 'leaks' }];
+  repository.publish();
+  await scene.check();
+  scene.server.intercept = (_request, response) => Boolean(response.writeHead(503).end());
+  await assert.rejects(check(), { code: 'RELEASE_REVOKED' });
+  device.database.exec('DELETE FROM document');
+  await assert.rejects(check(), { code: 'SOURCE_STATUS' });
+});
