@@ -86,6 +86,19 @@ test('refuses a repository without revocations', async () => {
   });
 });
 
+test('refuses a role that another keeps out of reach', async () => {
+  const repository = sample();
+  repository.bends.set('targets', (signed) => {
+    const { roles } = signed.delegations as { roles: { name: string; paths: string[] }[] };
+    roles.find(({ name }) => name === 'authority')!.paths = ['channels/*'];
+  });
+  repository.renew('targets').publish();
+  await assert.rejects(checkPublication(inputOf(repository)), {
+    code: 'PUBLICATION_REFUSED',
+    message: /TUF_PROFILE: .* delegates other paths to authority/,
+  });
+});
+
 test('says which code a device would give', async () => {
   const repository = sample();
   const later = new Date(repository.time.getTime() + 2 * 24 * 3_600_000);

@@ -93,6 +93,7 @@ async function viewOf(session: MetadataSession, { readTarget }: GateInput): Prom
   for (const { name, paths } of session.state.targets.get('targets')?.signed.delegations?.roles ?? []) {
     // A path of the role that no release has: the search loads the role.
     await lookUp(session, paths![0]!.replaceAll('*', '-'));
+    // equivalent: the profile gives each role paths of its own, so none hides another
     if (!session.state.targets.has(name)) throw serverError('PUBLICATION_REFUSED', `role ${name} cannot be reached`);
   }
   const roles = new Map([...session.state.targets].filter(([name]) => name !== 'targets'));
