@@ -202,7 +202,8 @@ export function withArtifactLock<T>(workspace: string, work: () => T): T {
   } catch (cause) {
     throw writeFailure(folder, 'making the folder', cause);
   }
-  const lock = takeLock(join(folder, '.lock.db'), 10_000);
+  // A holder is alive, and done soon: several signatures at once on a slow machine take their turns.
+  const lock = takeLock(join(folder, '.lock.db'), 60_000);
   if (lock === null) throw artifactError('ARTIFACT_BUSY', `another command writes to ${folder}`);
   try {
     return work();
