@@ -7,12 +7,12 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Updater } from 'tuf-js';
-import { withLock } from '../packages/client/src/device.ts';
-import { poll } from '../packages/client/src/polling.ts';
+import { withLock } from '../packages/client/src/device/device.ts';
+import { poll } from '../packages/client/src/service/polling.ts';
 import { PublishedRepository } from '../test/support/published-repository.ts';
 import { publish, type TestServer } from '../test/support/publishing.ts';
 import { repositoryDevice } from '../test/support/repository-device.ts';
-import { writeSetting } from '../packages/client/src/database.ts';
+import { writeSetting } from '../packages/client/src/device/database.ts';
 import { countersignServer, scratch } from './servers.ts';
 import { median, timed, type Benchmark, type Row } from './measurement.ts';
 

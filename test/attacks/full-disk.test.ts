@@ -5,10 +5,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codeOf } from '@countersign/protocol';
-import { withLock } from '../../packages/client/src/device.ts';
-import { poll } from '../../packages/client/src/polling.ts';
-import { recover } from '../../packages/client/src/recovery.ts';
-import { currentGeneration } from '../../packages/client/src/generations.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
+import { poll } from '../../packages/client/src/service/polling.ts';
+import { recover } from '../../packages/client/src/installing/recovery.ts';
+import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
 import { installedApp } from '../support/installed-app.ts';
 import { keepInUse, mountable, smallDisk } from '../support/small-disk.ts';
 

@@ -1,9 +1,9 @@
 /** Row 10: an old version offered again, and going back by hand to one that was revoked. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { withLock } from '../../packages/client/src/device.ts';
-import { rollback, rollbackTarget } from '../../packages/client/src/rollback.ts';
-import { checkRollback } from '../../packages/client/src/rollback-check.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
+import { rollback, rollbackTarget } from '../../packages/client/src/installing/rollback.ts';
+import { checkRollback } from '../../packages/client/src/installing/rollback-check.ts';
 import { attackScene, type AttackScene } from '../support/attack-scene.ts';
 import { pretendInstalled } from '../support/pretended-install.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { codeOf, releasePaths } from '@countersign/protocol';
-import { withLock } from '../../packages/client/src/device.ts';
-import { computeDevicePlan } from '../../packages/client/src/planning.ts';
-import { refreshTrust } from '../../packages/client/src/refresh.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
+import { computeDevicePlan } from '../../packages/client/src/consent/planning.ts';
+import { refreshTrust } from '../../packages/client/src/trust/refresh.ts';
 import { attackScene } from '../support/attack-scene.ts';
 import { PublishedRepository } from '../support/published-repository.ts';
 import type { ReleaseFiles, ReleaseOptions } from '../support/release-files.ts';

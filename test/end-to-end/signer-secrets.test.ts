@@ -7,8 +7,8 @@ import { after, before, test } from 'node:test';
 import { Command } from 'commander';
 import { createAuthority, vendor } from '../../demo/authority.ts';
 import { issuerText } from '../../demo/certificates.ts';
-import { decryptKeyFile, readPublicKeyFile } from '../../packages/signer/src/key-files.ts';
-import { locateKey } from '../../packages/signer/src/key-sources.ts';
+import { decryptKeyFile, readPublicKeyFile } from '../../packages/signer/src/keys/key-files.ts';
+import { locateKey } from '../../packages/signer/src/keys/key-sources.ts';
 import { newTeam, passphrase, type ReleaseTeam } from '../support/release-team.ts';
 import { addCommands } from '../support/signer-program.ts';
 

@@ -10,7 +10,7 @@ import { preAuthEncoding, statementPayloadType } from '@countersign/protocol';
 import { createAuthority } from '../../demo/authority.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
 import { certificateSigner, statementBytes } from '../support/signed-release.ts';
-import { without } from '../support/system-parts.ts';
+import { without } from '../../tools/system-parts.ts';
 
 interface BundleJson {
   dsseEnvelope: { payload: string; signatures: [{ sig: string }] };

@@ -4,9 +4,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { serialize } from 'node:v8';
-import { withLock } from '../../packages/client/src/device.ts';
-import { closeConnections } from '../../packages/client/src/refresh.ts';
-import { recover } from '../../packages/client/src/recovery.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
+import { closeConnections } from '../../packages/client/src/trust/refresh.ts';
+import { recover } from '../../packages/client/src/installing/recovery.ts';
 import { networkScenarios } from './network.ts';
 import { inThreads, open, scenarios } from './scenarios.ts';
 

@@ -5,16 +5,16 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { unpackArchive } from '@countersign/protocol/node';
-import { openDevice, withLock, type Device } from '../../packages/client/src/device.ts';
-import { currentGeneration } from '../../packages/client/src/generations.ts';
-import { grantsFile, revokeCapability } from '../../packages/client/src/grants.ts';
-import { runHook } from '../../packages/client/src/hooks.ts';
-import { install, type InstallRequest } from '../../packages/client/src/installer.ts';
-import { openJob } from '../../packages/client/src/journal.ts';
-import { recover } from '../../packages/client/src/recovery.ts';
-import { rollback } from '../../packages/client/src/rollback.ts';
-import { verifyArchive } from '../../packages/client/src/store.ts';
-import { verifyAudit } from '../../packages/client/src/audit.ts';
+import { openDevice, withLock, type Device } from '../../packages/client/src/device/device.ts';
+import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
+import { grantsFile, revokeCapability } from '../../packages/client/src/generations/grants.ts';
+import { runHook } from '../../packages/client/src/installing/hooks.ts';
+import { install, type InstallRequest } from '../../packages/client/src/installing/installer.ts';
+import { openJob } from '../../packages/client/src/generations/journal.ts';
+import { recover } from '../../packages/client/src/installing/recovery.ts';
+import { rollback } from '../../packages/client/src/installing/rollback.ts';
+import { verifyArchive } from '../../packages/client/src/generations/store.ts';
+import { verifyAudit } from '../../packages/client/src/device/audit.ts';
 import { acceptPolicy, makeKit, prepare, type Kit, type Wish } from '../support/release-kit.ts';
 
 export interface Scenario {

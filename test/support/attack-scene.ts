@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { codeOf } from '@countersign/protocol';
-import { withLock } from '../../packages/client/src/device.ts';
-import { computeDevicePlan, type DevicePlan } from '../../packages/client/src/planning.ts';
-import { openPlan } from '../../packages/client/src/plans.ts';
-import { lastDocuments, refreshTrust, type TrustView } from '../../packages/client/src/refresh.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
+import { computeDevicePlan, type DevicePlan } from '../../packages/client/src/consent/planning.ts';
+import { openPlan } from '../../packages/client/src/generations/plans.ts';
+import { lastDocuments, refreshTrust, type TrustView } from '../../packages/client/src/trust/refresh.ts';
 import { PublishedRepository, type RepositoryOptions, type RepositoryServer } from './published-repository.ts';
 import { repositoryDevice } from './repository-device.ts';
 import type { ScratchDevice } from './scratch-device.ts';

@@ -3,11 +3,15 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { withLock } from '../../packages/client/src/device.ts';
-import { currentGeneration } from '../../packages/client/src/generations.ts';
-import { runHook } from '../../packages/client/src/hooks.ts';
-import { installApproved, type InstallOptions, type InstallOutcome } from '../../packages/client/src/install-flow.ts';
-import { poll } from '../../packages/client/src/polling.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
+import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
+import { runHook } from '../../packages/client/src/installing/hooks.ts';
+import {
+  installApproved,
+  type InstallOptions,
+  type InstallOutcome,
+} from '../../packages/client/src/installing/install-flow.ts';
+import { poll } from '../../packages/client/src/service/polling.ts';
 import { addKit } from './device-program.ts';
 import { PublishedRepository, type RepositoryServer } from './published-repository.ts';
 import type { ReleaseFiles, TestArchive } from './release-files.ts';

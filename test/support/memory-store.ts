@@ -1,5 +1,5 @@
 /** A metadata store in memory, with what it holds open to the test: files can be torn, lost or put back. */
-import type { MetadataStore, TrustRecord } from '../../packages/protocol/src/node/metadata-store.ts';
+import type { MetadataStore, TrustRecord } from '../../packages/protocol/src/node/metadata/metadata-store.ts';
 
 export interface MemoryStore extends MetadataStore {
   readonly roles: Map<string, Uint8Array>;

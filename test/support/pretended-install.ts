@@ -1,7 +1,7 @@
 /** Puts the rows that an install leaves into a device's database, without unpacking or starting anything. */
 import { decidePlan, type Manifest } from '@countersign/protocol';
-import { timeText } from '../../packages/client/src/audit.ts';
-import { transact } from '../../packages/client/src/database.ts';
+import { timeText } from '../../packages/client/src/device/audit.ts';
+import { transact } from '../../packages/client/src/device/database.ts';
 import {
   currentGeneration,
   currentRow,
@@ -11,9 +11,9 @@ import {
   writeCurrentRow,
   writeGeneration,
   type NewComponent,
-} from '../../packages/client/src/generations.ts';
-import type { DevicePlan } from '../../packages/client/src/planning.ts';
-import { setPlanState } from '../../packages/client/src/plans.ts';
+} from '../../packages/client/src/generations/generations.ts';
+import type { DevicePlan } from '../../packages/client/src/consent/planning.ts';
+import { setPlanState } from '../../packages/client/src/generations/plans.ts';
 import type { ScratchDevice } from './scratch-device.ts';
 
 /** As if the plan had been approved with exactly these capabilities on, and had been committed. */

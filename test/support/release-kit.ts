@@ -21,11 +21,11 @@ import {
   type PlanStep,
 } from '@countersign/protocol';
 import { packArchive } from '@countersign/protocol/node';
-import { timeText } from '../../packages/client/src/audit.ts';
-import { readSetting, transact } from '../../packages/client/src/database.ts';
-import type { Device } from '../../packages/client/src/device.ts';
-import { currentGeneration } from '../../packages/client/src/generations.ts';
-import type { InstallRequest, ReadyArchive, ReadyStep } from '../../packages/client/src/installer.ts';
+import { timeText } from '../../packages/client/src/device/audit.ts';
+import { readSetting, transact } from '../../packages/client/src/device/database.ts';
+import type { Device } from '../../packages/client/src/device/device.ts';
+import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
+import type { InstallRequest, ReadyArchive, ReadyStep } from '../../packages/client/src/installing/installer.ts';
 
 /** A packed release that can be installed any number of times. */
 export interface Kit {

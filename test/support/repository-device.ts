@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '@countersign/protocol';
-import { withLock } from '../../packages/client/src/device.ts';
-import { closeConnections, refreshTrust, type TrustView } from '../../packages/client/src/refresh.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
+import { closeConnections, refreshTrust, type TrustView } from '../../packages/client/src/trust/refresh.ts';
 import { serveRepository, type PublishedRepository, type RepositoryServer } from './published-repository.ts';
 import { scratchDevice, type ScratchDevice } from './scratch-device.ts';
 

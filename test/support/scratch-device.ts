@@ -4,8 +4,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keyIdOf, type PublicKey } from '@countersign/protocol';
-import { writeSetting } from '../../packages/client/src/database.ts';
-import { createDevice, type Device, type LogEvent } from '../../packages/client/src/device.ts';
+import { writeSetting } from '../../packages/client/src/device/database.ts';
+import { createDevice, type Device, type LogEvent } from '../../packages/client/src/device/device.ts';
 
 export interface ScratchDevice extends Device {
   /** Sets the system clock. */

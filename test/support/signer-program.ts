@@ -15,7 +15,7 @@ import { addReleaseCommands } from '../../packages/signer/src/commands/release.t
 import { addRoleCommands } from '../../packages/signer/src/commands/role.ts';
 import { addSign } from '../../packages/signer/src/commands/sign.ts';
 import { addStatusCommands } from '../../packages/signer/src/commands/status.ts';
-import { Workspace } from '../../packages/signer/src/workspace.ts';
+import { Workspace } from '../../packages/signer/src/workspace/workspace.ts';
 import { commandOutput } from './command-output.ts';
 
 const program = resolve(import.meta.dirname, '../../packages/signer/bin/countersign.js');

@@ -1,8 +1,8 @@
 /** A technician who approves whatever plan is open, every capability on and all terms accepted. */
-import { addAccount, signIn } from '../../packages/client/src/accounts.ts';
-import { recordAnswer, signAnswer } from '../../packages/client/src/approvals.ts';
-import { withLock, type Device } from '../../packages/client/src/device.ts';
-import { openPlan } from '../../packages/client/src/plans.ts';
+import { addAccount, signIn } from '../../packages/client/src/consent/accounts.ts';
+import { recordAnswer, signAnswer } from '../../packages/client/src/consent/approvals.ts';
+import { withLock, type Device } from '../../packages/client/src/device/device.ts';
+import { openPlan } from '../../packages/client/src/generations/plans.ts';
 
 const password = 'correct horse battery';
 

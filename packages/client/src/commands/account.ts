@@ -1,6 +1,6 @@
 /** `countersign-device account add|list`. */
 import { Option, type Command } from 'commander';
-import { addAccount, listAccounts, type AccountRole } from '../accounts.ts';
+import { addAccount, listAccounts, type AccountRole } from '../consent/accounts.ts';
 import { readPassword, withDevice } from './session.ts';
 
 export function addAccountCommands(program: Command): void {

@@ -1,7 +1,7 @@
 /** `countersign-device audit verify|export`. */
 import { writeDurable } from '@countersign/protocol/node';
 import type { Command } from 'commander';
-import { exportAudit, verifyAudit } from '../audit.ts';
+import { exportAudit, verifyAudit } from '../device/audit.ts';
 import { withDevice } from './session.ts';
 
 export function addAuditCommands(program: Command): void {

@@ -1,9 +1,9 @@
 /** `countersign-device capability list|request|revoke`. */
 import type { Command } from 'commander';
-import { readStatus } from '../device-status.ts';
-import { handlersOf } from '../handlers.ts';
-import { perform } from '../intents.ts';
-import type { PollResult } from '../polling.ts';
+import { readStatus } from '../reports/device-status.ts';
+import { handlersOf } from '../service/handlers.ts';
+import { perform } from '../service/intents.ts';
+import type { PollResult } from '../service/polling.ts';
 import { printPoll } from './plan.ts';
 import { addPersonOptions, askerOf, withDevice, type PersonOptions } from './session.ts';
 

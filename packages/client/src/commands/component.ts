@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import type { Command } from 'commander';
 import { codeOf } from '@countersign/protocol';
 import { withDevice } from './session.ts';
-import { clientError } from '../errors.ts';
-import { baseOf, currentGeneration, findComponent } from '../generations.ts';
-import { commandOf } from '../hooks.ts';
+import { clientError } from '../device/errors.ts';
+import { baseOf, currentGeneration, findComponent } from '../generations/generations.ts';
+import { commandOf } from '../installing/hooks.ts';
 
 export function addComponentCommands(program: Command): void {
   program

@@ -1,6 +1,6 @@
 /** `countersign-device doctor`. */
 import type { Command } from 'commander';
-import { diagnose } from '../doctor.ts';
+import { diagnose } from '../reports/doctor.ts';
 import { withDevice } from './session.ts';
 
 export function addDoctor(program: Command): void {

@@ -7,9 +7,9 @@ import { join, resolve } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { keyIdOf, sha256, type PublicKey } from '@countersign/protocol';
 import { makeFolder, readIfPresent, terminalOf, writeDurable } from '@countersign/protocol/node';
-import { transact, writeSetting } from '../database.ts';
-import { closeDevice, createDevice, type Device } from '../device.ts';
-import { clientError } from '../errors.ts';
+import { transact, writeSetting } from '../device/database.ts';
+import { closeDevice, createDevice, type Device } from '../device/device.ts';
+import { clientError } from '../device/errors.ts';
 
 const shippedFiles = { root: 'root.json', codesign: 'codesign.jsonl', devices: 'devices.jsonl' } as const;
 

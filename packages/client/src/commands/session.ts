@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { isCancel, password as askPassword } from '@clack/prompts';
 import type { Command } from 'commander';
 import { terminalOf, type Terminal } from '@countersign/protocol/node';
-import { signIn, type SignedIn } from '../accounts.ts';
-import { closeDevice, openDevice, type Device } from '../device.ts';
-import { clientError } from '../errors.ts';
-import type { Asker } from '../handlers.ts';
-import { closeConnections } from '../refresh.ts';
+import { signIn, type SignedIn } from '../consent/accounts.ts';
+import { closeDevice, openDevice, type Device } from '../device/device.ts';
+import { clientError } from '../device/errors.ts';
+import type { Asker } from '../service/handlers.ts';
+import { closeConnections } from '../trust/refresh.ts';
 
 /** Opens the device for one command and closes it whatever happens. */
 export async function withDevice<T>(

@@ -1,8 +1,8 @@
 /** `countersign-device status|history`: what runs here and what was done; nothing is changed. */
 import type { Command } from 'commander';
 import type { Terminal } from '@countersign/protocol/node';
-import { readHistory } from '../device-history.ts';
-import { readStatus, type DeviceStatus } from '../device-status.ts';
+import { readHistory } from '../reports/device-history.ts';
+import { readStatus, type DeviceStatus } from '../reports/device-status.ts';
 import { withDevice } from './session.ts';
 
 export function addStatusCommands(program: Command): void {

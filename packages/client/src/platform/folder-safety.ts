@@ -10,7 +10,7 @@ import { lstatSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { codeOf } from '@countersign/protocol';
-import { clientError } from '../errors.ts';
+import { clientError } from '../device/errors.ts';
 
 /** Where a device lives unless told otherwise. */
 export function defaultDirectory(): string {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { sha256 } from '../text.ts';
 import type { Capability, Manifest } from '../release/manifest.ts';
-import { revocationsType, type Revocations } from '../release/revocations.ts';
+import { revocationsType, type Revocations } from '../channel/revocations.ts';
 import { decidePlan } from './decided-plan.ts';
 import { computePlan, planDigest, type Candidate, type InstalledComponent, type PlanInput } from './planner.ts';
 

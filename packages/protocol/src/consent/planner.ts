@@ -6,8 +6,8 @@
 import semver from 'semver';
 import { sha256 } from '../text.ts';
 import type { Manifest } from '../release/manifest.ts';
-import type { Offer } from '../release/channel.ts';
-import type { Revocations } from '../release/revocations.ts';
+import type { Offer } from '../channel/channel.ts';
+import type { Revocations } from '../channel/revocations.ts';
 import type { Capability } from '../release/manifest.ts';
 import { checkNotRevoked } from '../release/revocation-rules.ts';
 import { codeOf } from '../error.ts';

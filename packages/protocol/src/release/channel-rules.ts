@@ -1,5 +1,5 @@
 /** What a channel must hold true of itself, beyond its schema, and who is offered what. */
-import type { Channel, Offer } from './channel.ts';
+import type { Channel, Offer } from '../channel/channel.ts';
 import { releaseError } from './release-errors.ts';
 
 /** @throws CHANNEL_RULES */

@@ -5,7 +5,7 @@
 import semver from 'semver';
 import { escapeText } from '../text.ts';
 import { releaseError } from './release-errors.ts';
-import type { Revocations } from './revocations.ts';
+import type { Revocations } from '../channel/revocations.ts';
 
 /** An entry for a certificate or a key: whether it hits a signature made at these verified times. */
 export function revocationHits(entry: { readonly effective?: string }, times: readonly Date[]): boolean {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { inspect } from 'node:util';
 import * as asn1 from 'asn1js';
-import { passphraseSource } from '../passphrases.ts';
+import { passphraseSource } from '../keys/passphrases.ts';
 import { openCertificate, type CertificateSource } from './signer-sources.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'countersign-signers-'));

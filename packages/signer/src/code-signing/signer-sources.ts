@@ -6,9 +6,9 @@ import { createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:cr
 import { extname, resolve } from 'node:path';
 import { codeOf, escapeText } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
-import { keyError } from '../key-errors.ts';
-import { openKeys, type OpenKey } from '../key-sources.ts';
-import type { PassphraseSource } from '../passphrases.ts';
+import { keyError } from '../keys/key-errors.ts';
+import { openKeys, type OpenKey } from '../keys/key-sources.ts';
+import type { PassphraseSource } from '../keys/passphrases.ts';
 import { codeSigningError } from './code-signing-errors.ts';
 import type { CertificateSigner, KeySigner, RawSign } from './statement-signer.ts';
 

@@ -13,14 +13,14 @@ import {
   timeText,
   type Revocations,
 } from '@countersign/protocol';
-import { findArtifact, readArtifact } from '../artifacts.ts';
-import { authorityKinds, proposeLine } from '../chains.ts';
-import { editDocument } from '../change.ts';
-import { readDraft } from '../drafts.ts';
-import { signerError } from '../errors.ts';
-import { readPublicKey } from '../key-sources.ts';
-import { nextRevocations } from '../signing-rules.ts';
-import type { Workspace } from '../workspace.ts';
+import { findArtifact, readArtifact } from '../releases/artifacts.ts';
+import { authorityKinds, proposeLine } from '../change/chains.ts';
+import { editDocument } from '../change/change-edits.ts';
+import { readDraft } from '../change/drafts.ts';
+import { signerError } from '../workspace/errors.ts';
+import { readPublicKey } from '../keys/key-sources.ts';
+import { nextRevocations } from '../change/signing-rules.ts';
+import type { Workspace } from '../workspace/workspace.ts';
 import { given, changeWorkspace } from './session.ts';
 
 export function addAuthorityCommands(program: Command): void {

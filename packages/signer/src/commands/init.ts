@@ -2,14 +2,14 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { terminalOf } from '@countersign/protocol/node';
-import { bootstrap, readOnlineKeys, type Bootstrap } from '../bootstrap.ts';
-import { signChange } from '../change-signing.ts';
-import { readDraft } from '../drafts.ts';
-import { openKeys } from '../key-sources.ts';
-import { addKeyOptions, passphrasesOf, type KeyOptions } from '../passphrases.ts';
-import { roleKeys, type RoleKeys } from '../role-keys.ts';
-import { keepPackage } from '../shipped-package.ts';
-import { createWorkspace, editWorkspace, withWorkspaceLock } from '../workspace-editing.ts';
+import { bootstrap, readOnlineKeys, type Bootstrap } from '../change/bootstrap.ts';
+import { signChange } from '../change/change-signing.ts';
+import { readDraft } from '../change/drafts.ts';
+import { openKeys } from '../keys/key-sources.ts';
+import { addKeyOptions, passphrasesOf, type KeyOptions } from '../keys/passphrases.ts';
+import { roleKeys, type RoleKeys } from '../keys/role-keys.ts';
+import { keepPackage } from '../publishing/shipped-package.ts';
+import { createWorkspace, editWorkspace, withWorkspaceLock } from '../workspace/workspace-editing.ts';
 import { given, givenList, workspaceFolder } from './session.ts';
 
 const fixedRoles = ['root', 'targets', 'authority', 'revocations', 'channels'] as const;

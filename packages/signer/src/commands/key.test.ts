@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { keyIdOf } from '@countersign/protocol';
-import { readPublicKey } from '../key-sources.ts';
+import { readPublicKey } from '../keys/key-sources.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
 import { addKeyCommands } from './key.ts';
 

@@ -11,9 +11,9 @@ import {
   readPublicKeyFile,
   scryptWorkFactor,
   type KeyType,
-} from '../key-files.ts';
-import { listKeys, locateKey, namedKeyFile, readPublicKey } from '../key-sources.ts';
-import { askNewPassphrase, askSecret, canAsk, readPassphraseFile } from '../passphrases.ts';
+} from '../keys/key-files.ts';
+import { listKeys, locateKey, namedKeyFile, readPublicKey } from '../keys/key-sources.ts';
+import { askNewPassphrase, askSecret, canAsk, readPassphraseFile } from '../keys/passphrases.ts';
 
 interface GenerateOptions {
   readonly type: KeyType;

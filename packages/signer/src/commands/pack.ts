@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { terminalOf, type Progress } from '@countersign/protocol/node';
-import { releaseText } from '../artifacts.ts';
-import { packComponent } from '../packing.ts';
+import { releaseText } from '../releases/artifacts.ts';
+import { packComponent } from '../releases/packing.ts';
 
 export function addPack(program: Command): void {
   program

@@ -2,11 +2,11 @@
 import type { Command } from 'commander';
 import { join, resolve } from 'node:path';
 import { terminalOf } from '@countersign/protocol/node';
-import { signerError } from '../errors.ts';
-import { acceptPublished, publish, readApiKey } from '../publishing.ts';
-import { keepPackage, readPackage } from '../shipped-package.ts';
-import { verifyRepository } from '../verification.ts';
-import { editWorkspace } from '../workspace-editing.ts';
+import { signerError } from '../workspace/errors.ts';
+import { acceptPublished, publish, readApiKey } from '../publishing/publishing.ts';
+import { keepPackage, readPackage } from '../publishing/shipped-package.ts';
+import { verifyRepository } from '../publishing/verification.ts';
+import { editWorkspace } from '../workspace/workspace-editing.ts';
 import { given, withWorkspace, workspaceFolder } from './session.ts';
 
 export function addPublishCommands(program: Command): void {

@@ -1,10 +1,10 @@
 /** `countersign role delegate|keys` and `renew`. */
 import type { Command } from 'commander';
 import { rolePaths, type Root } from '@countersign/protocol';
-import { delegate, writeRole, writeVersion } from '../change.ts';
-import { signerError } from '../errors.ts';
-import { roleKeys, type RoleKeys } from '../role-keys.ts';
-import type { Workspace } from '../workspace.ts';
+import { delegate, writeRole, writeVersion } from '../change/change-edits.ts';
+import { signerError } from '../workspace/errors.ts';
+import { roleKeys, type RoleKeys } from '../keys/role-keys.ts';
+import type { Workspace } from '../workspace/workspace.ts';
 import { givenList, changeWorkspace } from './session.ts';
 
 interface RoleOptions {

@@ -3,13 +3,13 @@ import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
 import { escapeText, keyIdOf } from '@countersign/protocol';
 import { terminalOf, type Terminal } from '@countersign/protocol/node';
-import { signerError } from '../errors.ts';
-import { readPublicKeyFile } from '../key-files.ts';
-import { listKeys } from '../key-sources.ts';
-import { canAsk } from '../passphrases.ts';
-import { keepPackage } from '../shipped-package.ts';
-import { editWorkspace, openWorkspace, withWorkspaceLock } from '../workspace-editing.ts';
-import type { Workspace } from '../workspace.ts';
+import { signerError } from '../workspace/errors.ts';
+import { readPublicKeyFile } from '../keys/key-files.ts';
+import { listKeys } from '../keys/key-sources.ts';
+import { canAsk } from '../keys/passphrases.ts';
+import { keepPackage } from '../publishing/shipped-package.ts';
+import { editWorkspace, openWorkspace, withWorkspaceLock } from '../workspace/workspace-editing.ts';
+import type { Workspace } from '../workspace/workspace.ts';
 
 export const workspaceFolder = (command: Command): string => command.optsWithGlobals<{ workspace: string }>().workspace;
 

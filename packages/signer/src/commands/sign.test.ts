@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { commandOutput } from '../../../../test/support/command-output.ts';
-import { packComponent } from '../packing.ts';
+import { packComponent } from '../releases/packing.ts';
 import { addSign } from './sign.ts';
 
 const workspace = mkdtempSync(join(tmpdir(), 'countersign-sign-command-'));

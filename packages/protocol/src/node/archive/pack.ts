@@ -25,7 +25,7 @@ import { constants as zlib, createZstdCompress } from 'node:zlib';
 import { archiveError } from '../../release/archive-errors.ts';
 import { ArchiveNames, archiveLimits, checkArchiveTotals } from '../../release/archive-policy.ts';
 import { escapeText } from '../../unsafe-text.ts';
-import { syncFolder } from '../durable-file.ts';
+import { syncFolder } from '../files/durable-file.ts';
 import { archiveFailure, checkCancelled } from './archive-failure.ts';
 import type { ExpectedArchive } from './archive-share.ts';
 import { blockBytes, endBytes, paddingOf, writeTarHeader } from './tar-header.ts';

@@ -13,7 +13,7 @@ import { Worker } from 'node:worker_threads';
 import { codeOf, CountersignError } from '../../error.ts';
 import { archiveError } from '../../release/archive-errors.ts';
 import { checkArchiveTotals } from '../../release/archive-policy.ts';
-import { syncFolder } from '../durable-file.ts';
+import { syncFolder } from '../files/durable-file.ts';
 import { archiveFailure, cancelled, checkCancelled, receiveError } from './archive-failure.ts';
 import { flushFileSystem } from './file-system-flush.ts';
 import { unpackShare, type ExpectedArchive, type ShareJob, type ShareWatch } from './archive-share.ts';

@@ -1,0 +1,103 @@
+/** `countersign-device run|install|rollback`: what changes the running generation. */
+import { InvalidArgumentError, type Command } from 'commander';
+import type { Progress as Bar, Terminal } from '@countersign/protocol/node';
+import { handlersOf } from '../service/handlers.ts';
+import type { InstallOutcome, InstallProgress } from '../installing/install-flow.ts';
+import { perform } from '../service/intents.ts';
+import { findPlan } from '../consent/plan-releases.ts';
+import { serve } from '../service/service.ts';
+import type { Outcome } from '../installing/switch.ts';
+import { addPersonOptions, askerOf, withDevice, type PersonOptions } from './session.ts';
+
+type Ended = Exclude<Outcome, { outcome: 'abandoned' }>;
+
+export function addChangeCommands(program: Command): void {
+  program
+    .command('run')
+    .description('be the service: poll, answer commands, carry out what was approved')
+    .option('--poll-seconds <number>', 'seconds between polls', secondsOf, 300)
+    .action((options: { pollSeconds: number }, command: Command) =>
+      withDevice(command, async (device, terminal) => {
+        const stop = new AbortController();
+        for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+        await serve(device, {
+          pollSeconds: options.pollSeconds,
+          signal: stop.signal,
+          onEvent: (event) => terminal.answer(event, () => terminal.print(wordsOf(event))),
+        });
+      }),
+    );
+  program
+    .command('install [plan]')
+    .description('carry out the approved plan now')
+    .action((name: string | undefined, _: unknown, command: Command) =>
+      withDevice(command, async (device, terminal) => {
+        const plan = name === undefined ? null : findPlan(device, name).digest;
+        const { onProgress, end } = progressOn(terminal);
+        const handlers = handlersOf(device, { onProgress });
+        const outcome = await perform<InstallOutcome>(device, handlers, 'install', { plan }).finally(end);
+        tell(terminal, outcome);
+      }),
+    );
+  addPersonOptions(program.command('rollback').description('go back to the generation before')).action(
+    (options: PersonOptions, command: Command) =>
+      withDevice(command, async (device, terminal) => {
+        const asker = await askerOf(device, terminal, options);
+        const { onProgress, end } = progressOn(terminal);
+        const handlers = handlersOf(device, { onProgress });
+        const outcome = await perform<Ended>(device, handlers, 'rollback', asker).finally(end);
+        tell(terminal, outcome);
+      }),
+  );
+}
+
+/** A change that was taken back because a component was not well is a failure, told with its reason. */
+function tell(terminal: Terminal, outcome: Ended): void {
+  if (outcome.outcome === 'rolled-back') process.exitCode = 1;
+  terminal.answer(outcome, () =>
+    terminal.print(
+      outcome.outcome === 'committed'
+        ? `generation ${outcome.generation} runs`
+        : `rolled back: ${outcome.component} was not well (${outcome.code}); generation ${outcome.generation} runs`,
+    ),
+  );
+}
+
+/** Bars for what takes long, a note for each other step. */
+function progressOn(terminal: Terminal): { onProgress: (progress: InstallProgress) => void; end: () => void } {
+  let bar: Bar | null = null;
+  let shown = '';
+  const end = (): void => {
+    bar?.end();
+    bar = null;
+  };
+  return {
+    end,
+    onProgress: (progress) => {
+      const { step, done, total } = progress;
+      const name = 'component' in progress ? `${step} ${progress.component ?? ''}`.trim() : step;
+      if (name !== shown) {
+        end();
+        shown = name;
+        if (total !== undefined) bar = terminal.progress(name, total);
+        else terminal.note(name);
+      }
+      if (done !== undefined) bar?.update(done);
+    },
+  };
+}
+
+function wordsOf(event: object): string {
+  const { event: name, error, ...rest } = event as { event: string; error?: { code: string; message: string } };
+  if (error) return `${name}: ${error.message} (${error.code})`;
+  const more = Object.entries(rest).flatMap(([key, value]) =>
+    value === null || (Array.isArray(value) && value.length === 0) ? [] : [`${key} ${JSON.stringify(value)}`],
+  );
+  return more.length === 0 ? name : `${name}: ${more.join(', ')}`;
+}
+
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds >= 0.2 && seconds <= 86_400)) throw new InvalidArgumentError('between 0.2 and 86400');
+  return seconds;
+}

@@ -1,0 +1,46 @@
+/** What the releases of a plan say about themselves, from the statements and texts that were judged when it was computed. */
+import { readReleaseTexts, statementFormat, type Manifest, type Plan, type ReleaseTexts } from '@countersign/protocol';
+import { clientError } from '../device/errors.ts';
+import type { Device } from '../device/device.ts';
+import { currentGeneration } from '../generations/generations.ts';
+import type { PlanSources } from './plan-text.ts';
+import { openPlan, readPlan, type StoredPlan } from '../generations/plans.ts';
+
+/** Manifests and texts by component. A component that goes is described by what runs. */
+export function planSources(device: Device, plan: Plan, language: string): PlanSources {
+  const manifests = new Map<string, Manifest>();
+  const texts = new Map<string, ReleaseTexts>();
+  const running = currentGeneration(device)?.components ?? [];
+  const read = device.database.prepare('SELECT statement, texts FROM release WHERE release = ?');
+  for (const { component, to } of plan.steps) {
+    const row = (to && read.get(to.release)) as { statement: Uint8Array; texts: Uint8Array } | null | undefined;
+    if (row) {
+      const statement = statementFormat.parse(row.statement, `the statement of ${component}`);
+      manifests.set(component, statement.predicate.manifest);
+      texts.set(component, readReleaseTexts(statement, row.texts));
+      continue;
+    }
+    const installed = running.find((one) => one.component === component);
+    if (installed) manifests.set(component, installed.manifest);
+  }
+  return { manifests, texts, language };
+}
+
+/**
+ * The plan that a person names by its digest or the first 8 or more digits of it; without a name the open one.
+ * @throws NOTHING_TO_DO (nothing is open) APPROVAL_PLAN_UNKNOWN
+ */
+export function findPlan(device: Device, name: string | undefined): StoredPlan {
+  if (name === undefined) {
+    const open = openPlan(device);
+    if (open === null)
+      throw clientError('NOTHING_TO_DO', 'no plan is open', { hint: 'poll with countersign-device check' });
+    return open;
+  }
+  const found = /^[0-9a-f]{8,64}$/.test(name)
+    ? (device.database.prepare('SELECT digest FROM plan WHERE substr(digest, 1, ?) = ?').all(name.length, name) as {
+        digest: string;
+      }[])
+    : [];
+  return readPlan(device, found.length === 1 ? found[0]!.digest : name);
+}

@@ -1,0 +1,256 @@
+/**
+ * The device's plan: computed from what is installed, decided and on offer, kept as the exact bytes that are approved. Invariants:
+ * one open plan at a time; a plan that is no longer what would be done is void, its approval with it; nothing here installs.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import {
+  blockedReason,
+  checkNotRevoked,
+  codeOf,
+  computePlan,
+  planDigest,
+  planFormat,
+  timeText,
+  type Grant,
+  type Omission,
+  type Plan,
+  type Scope,
+} from '@countersign/protocol';
+import { clearAlert, raiseAlert } from '../device/alerts.ts';
+import { appendAudit } from '../device/audit.ts';
+import { readSetting, transact, writeSetting } from '../device/database.ts';
+import { requireLock, type Device } from '../device/device.ts';
+import { pruneDownloads } from '../generations/download-folder.ts';
+import { currentGeneration } from '../generations/generations.ts';
+import { currentOffers, recordRefusal, type CurrentOffers } from '../trust/current-offers.ts';
+import {
+  openPlan,
+  readPlan,
+  setPlanState,
+  undecidedStates,
+  waitingStates,
+  type StoredPlan,
+} from '../generations/plans.ts';
+import { denials } from '../trust/policy.ts';
+import { isUnreached, lastDocuments, refreshTrust, type TrustDocuments, type TrustView } from '../trust/refresh.ts';
+import { trustError } from '../trust/trust-errors.ts';
+
+/** What a person asked for beside updates; a plan for it holds nothing else. */
+export interface PlanRequests {
+  readonly requests?: readonly { readonly component: string; readonly capability: string }[];
+  readonly removals?: readonly string[];
+}
+
+export interface DevicePlan {
+  readonly plan: Plan;
+  readonly digest: string;
+  readonly omitted: readonly Omission[];
+  /** The releases of its steps, as they were judged. */
+  readonly offers: CurrentOffers;
+}
+
+/** An approval is good for so long. */
+export const approvalMilliseconds = 14 * 24 * 3600_000;
+
+/**
+ * Computes the plan and makes it the open one: null when there is nothing to approve. What was asked for before stays asked for
+ * while its plan is open. Records refusals and alerts. The caller holds the device lock.
+ * @throws SOURCE_* PLAN_TOO_COMPLEX
+ */
+export async function computeDevicePlan(
+  device: Device,
+  view: TrustView,
+  asked: PlanRequests = {},
+): Promise<DevicePlan | null> {
+  requireLock(device);
+  const { database } = device;
+  lapse(device);
+  const offers = await currentOffers(device, view, view);
+  warnOfInstalled(device, view);
+  const open = openPlan(device);
+  // A change under way is finished by the engine, not planned over.
+  if (open !== null && ['switching', 'probation', 'rolling-back'].includes(open.state)) return null;
+  const isNew = (asked.requests?.length ?? 0) + (asked.removals?.length ?? 0) > 0;
+  const before = readSetting<{ plan: string; asked: PlanRequests } | null>(database, 'planRequests');
+  const kept = !isNew && before && before.plan === open?.digest && open.state !== 'declined' ? before.asked : null;
+  let requests = isNew ? asked : (kept ?? {});
+  let result = compute(device, view, offers, requests);
+  if (result.plan === null && kept !== null) result = compute(device, view, offers, (requests = {}));
+  for (const omission of result.omitted) recordOmission(device, view, omission);
+  if (!isDeepStrictEqual(lastOmissions(device), result.omitted)) writeSetting(database, 'omitted', result.omitted);
+  const digest = result.plan === null ? null : planDigest(result.plan);
+  transact(database, () => {
+    // Somebody asked for what cannot be planned: what was open stays.
+    if (isNew && result.plan === null) return;
+    voidOthers(device, digest);
+    writeSetting(
+      database,
+      'planRequests',
+      requests === asked || kept !== null ? { plan: digest, asked: requests } : null,
+    );
+    if (result.plan !== null) offerPlan(device, result.plan, digest!);
+  });
+  return result.plan === null ? null : { plan: result.plan, digest: digest!, omitted: result.omitted, offers };
+}
+
+/** What the last computation left out, and why. */
+export const lastOmissions = (device: Device): readonly Omission[] =>
+  readSetting<Omission[]>(device.database, 'omitted') ?? [];
+
+/**
+ * Right before the switch: everything computed anew, from the newest trust that can be had. `view` is null where nobody answers; then
+ * the documents that were accepted last count.
+ * @throws PLAN_CHANGED PLAN_LAPSED PLAN_NOT_READY SOURCE_*
+ */
+export async function recheckPlan(device: Device, stored: StoredPlan, view: TrustView | null): Promise<void> {
+  const { digest } = stored;
+  if (!waitingStates.includes(stored.state))
+    throw trustError('PLAN_NOT_READY', `plan ${digest.slice(0, 16)} is ${stored.state}`);
+  if (hasLapsed(device, digest))
+    throw trustError('PLAN_LAPSED', `the approval of plan ${digest.slice(0, 16)} is older than 14 days`);
+  const documents = view ?? lastDocuments(device);
+  if (documents === null) throw trustError('PLAN_CHANGED', 'this device has no trusted documents to check the plan by');
+  const offers = await currentOffers(device, documents, view);
+  const before = readSetting<{ plan: string; asked: PlanRequests } | null>(device.database, 'planRequests');
+  const asked = before?.plan === digest ? before.asked : {};
+  const { plan, omitted } = compute(device, documents, offers, asked);
+  for (const omission of omitted) recordOmission(device, documents, omission);
+  if (plan === null || planDigest(plan) !== digest) {
+    const reasons = [...offers.refusals, ...omitted].map(
+      ({ component, version, code }) => `${component} ${version} ${code}`,
+    );
+    const why = reasons.length === 0 ? '' : ` (${reasons.slice(0, 3).join(', ')})`;
+    throw trustError('PLAN_CHANGED', `plan ${digest.slice(0, 16)} is no longer what would be installed${why}`, {
+      context: { reasons },
+    });
+  }
+}
+
+/**
+ * For the installer, between unpacking and the switch: refreshes where somebody answers, then rechecks the plan. An answer that is
+ * refused stops the switch; silence does not. @throws what `recheckPlan` and a refused refresh throw
+ */
+export async function recheckBeforeSwitch(device: Device, digest: string): Promise<void> {
+  let view: TrustView | null = null;
+  try {
+    view = await refreshTrust(device);
+  } catch (error) {
+    if (!isUnreached(error)) throw error;
+  }
+  await recheckPlan(device, readPlan(device, digest), view);
+}
+
+function compute(device: Device, documents: TrustDocuments, offers: CurrentOffers, asked: PlanRequests) {
+  const { database } = device;
+  const current = currentGeneration(device);
+  const rows = <T>(sql: string): T[] => database.prepare(sql).all() as T[];
+  // Terms stand accepted once what they came with was installed: before that the same plan still shows them.
+  const accepted = new Set(
+    rows<{ component: string; version: string }>(
+      `SELECT component, version FROM accepted_terms JOIN plan ON plan.digest = accepted_terms.approval
+       WHERE plan.state = 'committed'`,
+    ).map(({ component, version }) => `${component} ${version}`),
+  );
+  return computePlan({
+    device: readSetting<string>(database, 'device') ?? '',
+    model: readSetting<string>(database, 'model') ?? '',
+    generation: current?.number ?? 0,
+    installed: (current?.components ?? []).map(({ component, version, platform, release, manifest }) => ({
+      component,
+      version,
+      platform: platform as 'any',
+      release,
+      manifest,
+    })),
+    grants: rows<Omit<Grant, 'scope'> & { scope: string }>(
+      'SELECT component, capability, contract, risk, scope, state FROM capability ORDER BY component, capability',
+    ).map((row) => ({ ...row, scope: JSON.parse(row.scope) as Scope })),
+    candidates: offers.candidates,
+    highestCommitted: Object.fromEntries(
+      rows<{ component: string; version: string }>('SELECT component, version FROM highest_committed').map(
+        ({ component, version }) => [component, version],
+      ),
+    ),
+    quarantined: new Set(rows<{ release: string }>('SELECT release FROM quarantine').map(({ release }) => release)),
+    revocations: documents.revocations,
+    blockedReason: (component, version) => blockedReason(documents.channel, component, version),
+    denialOf: denials(device),
+    approvers: documents.devices.approvers,
+    accepted: (component, version) => accepted.has(`${component} ${version}`),
+    ...asked,
+  });
+}
+
+/** Everything open but this plan is void, its approval with it. */
+function voidOthers(device: Device, digest: string | null): void {
+  const states = [...undecidedStates, ...waitingStates];
+  const others = device.database
+    .prepare(`SELECT digest FROM plan WHERE digest IS NOT ? AND state IN (${states.map(() => '?').join(', ')})`)
+    .all(digest, ...states) as { digest: string }[];
+  for (const other of others)
+    setPlanState(device, other.digest, 'void', {
+      reason: digest === null ? 'it is no longer on offer' : `it was replaced by ${digest.slice(0, 16)}`,
+    });
+  if (others.length > 0) pruneDownloads(device);
+}
+
+function offerPlan(device: Device, plan: Plan, digest: string): void {
+  const { database } = device;
+  const row = database.prepare('SELECT state, until FROM plan WHERE digest = ?').get(digest) as
+    { state: string; until: string | null } | undefined;
+  const now = timeText(device.clock());
+  if (row === undefined) {
+    database
+      .prepare(`INSERT INTO plan (digest, body, state, created, changed) VALUES (?, ?, 'offered', ?, ?)`)
+      .run(digest, planFormat.serialize(plan), now, now);
+    appendAudit(device, 'plan-offered', { plan: digest });
+    return;
+  }
+  const over = row.state === 'held' && row.until !== null && row.until <= now;
+  if (over || ['void', 'lapsed', 'rolled-back'].includes(row.state)) setPlanState(device, digest, 'offered');
+}
+
+/** An approval that waited for 14 days counts no more. */
+function lapse(device: Device): void {
+  const open = openPlan(device);
+  if (open !== null && waitingStates.includes(open.state) && hasLapsed(device, open.digest))
+    setPlanState(device, open.digest, 'lapsed', { reason: 'it was approved more than 14 days ago' });
+}
+
+function hasLapsed(device: Device, digest: string): boolean {
+  const row = device.database.prepare('SELECT at FROM approval WHERE plan = ?').get(digest) as
+    { at: string } | undefined;
+  return row === undefined || device.clock().getTime() - Date.parse(row.at) > approvalMilliseconds;
+}
+
+/** What the planner refuses is a refusal like any other; what it merely leaves out is not. */
+function recordOmission(
+  device: Device,
+  { channel }: TrustDocuments,
+  { component, version, code, reason }: Omission,
+): void {
+  if (!code.startsWith('RELEASE_') || code === 'RELEASE_QUARANTINED') return;
+  const offer = channel.offers.find((one) => one.component === component && one.version === version);
+  if (offer) recordRefusal(device, { release: offer.release, component, version, code, reason });
+}
+
+/** Says when what runs was blocked or revoked since: it keeps running, removal is a plan like any other. */
+function warnOfInstalled(device: Device, { channel, revocations }: TrustDocuments): void {
+  for (const { component, version, release } of currentGeneration(device)?.components ?? []) {
+    const found = new Map<string, string>();
+    const blocked = blockedReason(channel, component, version);
+    if (blocked !== undefined)
+      found.set('INSTALLED_BLOCKED', `installed ${component} ${version} is blocked: ${blocked}`);
+    try {
+      checkNotRevoked(revocations, release, component, version);
+    } catch (error) {
+      const words = error instanceof Error ? error.message : codeOf(error);
+      found.set('INSTALLED_REVOKED', `installed ${component} ${version}: ${words ?? ''}`);
+    }
+    for (const code of ['INSTALLED_BLOCKED', 'INSTALLED_REVOKED']) {
+      const message = found.get(code);
+      if (message === undefined) clearAlert(device, code, component);
+      else raiseAlert(device, { code, component, severity: 'critical', message });
+    }
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * Generations: rows that say which components, of which release, with which unpacked archives and grants, run together. The
+ * `current` row names the running one. Invariants: a generation's rows never change once written, apart from its state and,
+ * once it is no longer kept, its archives; `current` changes only in the transactions of `switch.ts`.
+ */
+import { Buffer } from 'node:buffer';
+import { statementFormat, type Grant, type Manifest } from '@countersign/protocol';
+import { transact } from '../device/database.ts';
+import type { Device } from '../device/device.ts';
+import { engineError } from './engine-errors.ts';
+import { effectiveGrants } from './grants.ts';
+import { archiveFolder } from './store.ts';
+
+export interface InstalledArchive {
+  /** '' is the base. */
+  readonly capability: string;
+  readonly sha256: string;
+  /** Absolute, inside the store. */
+  readonly folder: string;
+}
+
+export interface InstalledComponent {
+  readonly component: string;
+  readonly version: string;
+  readonly platform: Manifest['platform'];
+  readonly release: string;
+  readonly manifest: Manifest;
+  /** What is open right now: granted, not revoked, not denied by policy. */
+  readonly grants: readonly Grant[];
+  readonly archives: readonly InstalledArchive[];
+}
+
+export interface Generation {
+  readonly number: number;
+  /** Digest of the plan that made it. */
+  readonly plan: string;
+  readonly state: 'staged' | 'current' | 'previous' | 'rolled-back' | 'collected';
+  /** Sorted by name. */
+  readonly components: readonly InstalledComponent[];
+}
+
+/** The generation that runs, also while it is on probation; null while nothing is installed. */
+export function currentGeneration(device: Device): Generation | null {
+  const row = currentRow(device);
+  return row === null ? null : readGeneration(device, row.generation);
+}
+
+export interface CurrentRow {
+  readonly generation: number;
+  readonly previous: number | null;
+}
+
+export function currentRow(device: Device): CurrentRow | null {
+  const row = device.database.prepare('SELECT generation, previous FROM current').get() as CurrentRow | undefined;
+  return row === undefined ? null : { ...row };
+}
+
+/** Points the device at a generation, or at none. Inside the caller's transaction. */
+export function writeCurrentRow(device: Device, row: CurrentRow | null): void {
+  device.database.prepare('DELETE FROM current').run();
+  if (row) device.database.prepare('INSERT INTO current VALUES (1, ?, ?)').run(row.generation, row.previous);
+}
+
+interface ComponentRow {
+  readonly component: string;
+  readonly version: string;
+  readonly platform: Manifest['platform'];
+  readonly release: string;
+  readonly statement: Uint8Array;
+}
+
+/** @throws RangeError where there is no such generation: numbers come from our own rows */
+export function readGeneration(device: Device, number: number): Generation {
+  const { database } = device;
+  const row = database.prepare('SELECT number, plan, state FROM generation WHERE number = ?').get(number) as
+    Pick<Generation, 'number' | 'plan' | 'state'> | undefined;
+  if (row === undefined) throw new RangeError(`no generation ${number}`);
+  const components = database
+    .prepare(
+      'SELECT component, version, platform, release, statement FROM generation_component WHERE generation = ? ORDER BY component',
+    )
+    .all(number) as unknown as ComponentRow[];
+  return {
+    ...row,
+    components: components.map(({ statement, ...component }) => {
+      const { manifest } = statementFormat.parse(statement, `the statement of ${component.component}`).predicate;
+      return {
+        ...component,
+        manifest,
+        grants: effectiveGrants(device, number, component.component, manifest),
+        archives: archivesOf(device, number, component.component),
+      };
+    }),
+  };
+}
+
+function archivesOf(device: Device, number: number, component: string): InstalledArchive[] {
+  const rows = device.database
+    .prepare(
+      'SELECT capability, sha256 FROM generation_archive WHERE generation = ? AND component = ? ORDER BY capability',
+    )
+    .all(number, component) as unknown as { capability: string; sha256: string }[];
+  return rows.map((row) => ({ ...row, folder: archiveFolder(device, row.sha256) }));
+}
+
+/** A component as it stands in a generation's rows, before it runs. */
+export interface NewComponent {
+  readonly component: string;
+  readonly version: string;
+  readonly platform: string;
+  readonly release: string;
+  readonly statement: Uint8Array;
+  readonly grants: readonly Grant[];
+  readonly archives: readonly { readonly capability: string; readonly sha256: string }[];
+}
+
+/** The next free number: one above all that ever were. */
+export const nextGenerationNumber = (device: Device): number =>
+  (device.database.prepare('SELECT coalesce(max(number), 0) + 1 AS next FROM generation').get() as { next: number })
+    .next;
+
+/** Writes the rows of a staged generation, inside the caller's transaction. Every archive must be in the store. */
+export function writeGeneration(
+  device: Device,
+  { number, plan, created }: { number: number; plan: string; created: string },
+  components: readonly NewComponent[],
+): void {
+  const { database } = device;
+  database.prepare('INSERT INTO generation VALUES (?, ?, ?, ?)').run(number, plan, 'staged', created);
+  for (const { component, version, platform, release, statement, grants, archives } of components) {
+    database
+      .prepare('INSERT INTO generation_component VALUES (?, ?, ?, ?, ?, ?)')
+      .run(number, component, version, platform, release, statement);
+    for (const { capability, sha256 } of archives)
+      database.prepare('INSERT INTO generation_archive VALUES (?, ?, ?, ?)').run(number, component, capability, sha256);
+    for (const { capability, contract, risk, scope } of grants)
+      database
+        .prepare('INSERT INTO generation_grant VALUES (?, ?, ?, ?, ?, ?)')
+        .run(number, component, capability, contract, risk, JSON.stringify(scope));
+  }
+}
+
+export function setGenerationState(device: Device, number: number, state: Generation['state']): void {
+  device.database.prepare('UPDATE generation SET state = ? WHERE number = ?').run(state, number);
+}
+
+/** Forgets a staged generation that never ran. Its archives are collected later. */
+export function dropGeneration(device: Device, number: number): void {
+  const { database } = device;
+  const drop = (): void => {
+    for (const table of ['generation_archive', 'generation_grant', 'generation_component'])
+      database.prepare(`DELETE FROM ${table} WHERE generation = ?`).run(number);
+    database.prepare('DELETE FROM generation WHERE number = ?').run(number);
+  };
+  if (database.isTransaction) drop();
+  else transact(database, drop);
+}
+
+/** A generation's components as they were written, to carry one over into the next generation. */
+export function readComponentRows(device: Device, number: number): NewComponent[] {
+  const rows = device.database
+    .prepare(
+      'SELECT component, version, platform, release, statement FROM generation_component WHERE generation = ? ORDER BY component',
+    )
+    .all(number) as unknown as ComponentRow[];
+  return rows.map((row) => ({
+    ...row,
+    statement: Buffer.from(row.statement),
+    grants: generationGrants(device, number, row.component),
+    archives: archivesOf(device, number, row.component),
+  }));
+}
+
+/** What was granted when the generation was made, whatever happened since. */
+export function generationGrants(device: Device, number: number, component: string): Grant[] {
+  const rows = device.database
+    .prepare(
+      'SELECT capability, contract, risk, scope FROM generation_grant WHERE generation = ? AND component = ? ORDER BY capability',
+    )
+    .all(number, component) as unknown as {
+    capability: string;
+    contract: number;
+    risk: Grant['risk'];
+    scope: string;
+  }[];
+  return rows.map(({ scope, ...row }) => ({
+    component,
+    ...row,
+    scope: JSON.parse(scope) as Grant['scope'],
+    state: 'granted',
+  }));
+}
+
+/** @throws COMPONENT_NOT_INSTALLED */
+export function findComponent(generation: Generation | null, component: string): InstalledComponent {
+  const found = generation?.components.find((other) => other.component === component);
+  if (!found)
+    throw engineError('COMPONENT_NOT_INSTALLED', `${component} is not in generation ${generation?.number ?? 0}`);
+  return found;
+}
+
+/** The folder of a component's base in the running generation. @throws COMPONENT_NOT_INSTALLED */
+export function resolvePath(device: Device, component: string): string {
+  return baseOf(findComponent(currentGeneration(device), component)).folder;
+}
+
+export function baseOf(component: InstalledComponent): InstalledArchive {
+  const base = component.archives.find(({ capability }) => capability === '');
+  if (!base) throw new RangeError(`${component.component} has no base`); // equivalent: every generation is written with bases
+  return base;
+}

@@ -1,0 +1,222 @@
+/**
+ * The archives of an approved plan, and no others: the base of each release and the capabilities that were granted. A refused
+ * capability's archive is never asked for. Before the first byte the disk is looked at; what arrived stays for the next try,
+ * also across restarts, and counts only once its whole digest is right.
+ */
+import { join } from 'node:path';
+import {
+  archivesOf,
+  decidePlan,
+  sha256,
+  statementFormat,
+  type DecidedPlan,
+  type DecidedStep,
+  type Manifest,
+  type Plan,
+  type Statement,
+  type Subject,
+  type TargetFile,
+} from '@countersign/protocol';
+import { download, isComplete, lookUp, makeFolder } from '@countersign/protocol/node';
+import { readApproval } from '../consent/approvals.ts';
+import { readSetting } from '../device/database.ts';
+import { requireLock, type Device } from '../device/device.ts';
+import { downloadsFolder, pruneDownloads } from '../generations/download-folder.ts';
+import { targetUrl } from '../trust/documents.ts';
+import { currentGeneration } from '../generations/generations.ts';
+import type { ReadyStep } from './install-input.ts';
+import { freeBytes } from '../platform/disk.ts';
+import { readPlan, waitingStates } from '../generations/plans.ts';
+import { isUnreached, type TrustView } from '../trust/refresh.ts';
+import { configuredServers } from '../trust/servers.ts';
+import { hasArchive, type ReadyArchive } from '../generations/store.ts';
+import { trustError } from '../trust/trust-errors.ts';
+
+export interface DownloadProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface DownloadOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: DownloadProgress) => void;
+}
+
+/** A plan with the approval's answers, and the signed statement of each step's release. */
+export interface DecidedInstall extends DecidedPlan {
+  readonly digest: string;
+  readonly plan: Plan;
+  readonly statements: ReadonlyMap<string, { readonly bytes: Uint8Array; readonly statement: Statement }>;
+}
+
+interface Wanted extends ReadyArchive {
+  readonly target: TargetFile;
+}
+
+/** Room that unpacking takes besides the files' own bytes. */
+const bytesAFile = 4096;
+const marginBytes = 64 << 20;
+
+/** What the approval makes of the plan. @throws APPROVAL_PLAN_UNKNOWN PLAN_NOT_READY */
+export function decideInstall(device: Device, digest: string): DecidedInstall {
+  const { plan, state } = readPlan(device, digest);
+  const approval = readApproval(device, digest);
+  if (approval === null || !waitingStates.includes(state))
+    throw trustError('PLAN_NOT_READY', `plan ${digest.slice(0, 16)} is ${state}, expected is an approved one`);
+  const statements = new Map<string, { bytes: Uint8Array; statement: Statement }>();
+  for (const { component, to } of plan.steps)
+    if (to !== null) statements.set(component, readStatement(device, component, to.release));
+  const installed = new Map<string, Manifest>(
+    currentGeneration(device)?.components.map(({ component, manifest }) => [component, manifest]),
+  );
+  const planned = new Map([...statements].map(([name, { statement }]) => [name, statement.predicate.manifest]));
+  return { digest, plan, statements, ...decidePlan(plan, approval.record.decisions, installed, planned) };
+}
+
+/** The statement that was judged when the release was offered, or the one that runs: both by the digest in the plan. */
+function readStatement(device: Device, component: string, release: string) {
+  const row = device.database
+    .prepare(
+      `SELECT statement FROM release WHERE release = ? UNION ALL
+       SELECT statement FROM generation_component WHERE release = ? LIMIT 1`,
+    )
+    .get(release, release) as { statement: Uint8Array } | undefined;
+  // The plan digest binds the release digest, and this binds the bytes.
+  if (row === undefined || sha256(row.statement) !== release)
+    throw trustError('PLAN_NOT_READY', `the statement of ${component} is not the one that the plan names`);
+  return { bytes: row.statement, statement: statementFormat.parse(row.statement, `the statement of ${component}`) };
+}
+
+/**
+ * Fetches what the decided steps need and is not here yet. The caller holds the device lock, and asked both verifiers.
+ * @throws PLAN_NOT_READY (no agreement of both verifiers) DOWNLOAD_SPACE DOWNLOAD_NOT_LISTED SOURCE_* TUF_* DISK_FULL FILE_WRITE; what arrived is kept
+ */
+export async function fetchArchives(
+  device: Device,
+  view: TrustView,
+  decided: DecidedInstall,
+  { signal, onProgress }: DownloadOptions = {},
+): Promise<ReadyStep[]> {
+  requireLock(device);
+  const { verdict } = readPlan(device, decided.digest);
+  if (verdict !== 'agreed')
+    throw trustError('PLAN_NOT_READY', `both verifiers have not agreed on plan ${decided.digest.slice(0, 16)}`);
+  const folder = downloadsFolder(device);
+  makeFolder(folder);
+  const steps: { step: DecidedStep; wanted: Wanted[] }[] = [];
+  for (const step of decided.steps) steps.push({ step, wanted: await wantedOf(device, view, decided, step) });
+  const missing = new Map(
+    steps.flatMap(({ wanted }) => wanted).flatMap((one) => (hasArchive(device, one.sha256) ? [] : [[one.sha256, one]])),
+  );
+  pruneDownloads(device, new Set(missing.keys()));
+  await checkSpace(device, folder, [...missing.values()]);
+  const total = [...missing.values()].reduce((sum, { length }) => sum + length, 0);
+  let before = 0;
+  for (const one of missing.values()) {
+    await fetchOne(device, view, one, {
+      ...(signal ? { signal } : {}),
+      onProgress: (done) => onProgress?.({ done: before + done, total }),
+    });
+    before += one.length;
+    onProgress?.({ done: before, total });
+  }
+  return steps.map(({ step: { step, grants, declined }, wanted }) => ({
+    component: step.component,
+    action: step.action,
+    to: step.to,
+    statement: decided.statements.get(step.component)?.bytes ?? null,
+    archives: wanted.filter((one) => missing.has(one.sha256)).map(({ target: _, ...archive }) => archive),
+    grants,
+    declined,
+  }));
+}
+
+/** Base and granted capabilities with files, each as trusted metadata lists it now. @throws DOWNLOAD_NOT_LISTED */
+async function wantedOf(
+  device: Device,
+  view: TrustView,
+  { statements }: DecidedInstall,
+  { step, grants }: DecidedStep,
+): Promise<Wanted[]> {
+  const known = statements.get(step.component);
+  if (step.to === null || known === undefined) return [];
+  const granted = new Set(grants.map(({ capability }) => capability));
+  const wanted: Wanted[] = [];
+  for (const { capability, subject } of archivesOf(known.statement, granted)) {
+    const { length, unpacked = 0, files = 0 } = subject.annotations;
+    wanted.push({
+      capability: capability ?? '',
+      sha256: subject.digest.sha256,
+      length,
+      unpacked,
+      files,
+      file: join(downloadsFolder(device), subject.digest.sha256),
+      target: await findArchive(device, view, subject),
+    });
+  }
+  return wanted;
+}
+
+/** The archive as the role lists it: exactly the length and digest that were code-signed. */
+async function findArchive(
+  device: Device,
+  view: TrustView,
+  { name, digest, annotations }: Subject,
+): Promise<TargetFile> {
+  const listed = { path: name, length: annotations.length, sha256: digest.sha256, hashes: digest };
+  // What is unpacked here already needs no server; the release may be withdrawn from the repository since.
+  if (hasArchive(device, digest.sha256)) return listed;
+  const { target } = await lookUp(view.session, name);
+  const refused = (): Error =>
+    trustError('DOWNLOAD_NOT_LISTED', `${name} is not listed with the length and digest that were code-signed`);
+  if (target === null || target.sha256 !== digest.sha256) throw refused();
+  // equivalent: files of one digest have one length
+  if (target.length !== annotations.length) throw refused();
+  return target;
+}
+
+/** Downloads and unpacked files together, before the first byte. @throws DOWNLOAD_SPACE */
+async function checkSpace(device: Device, folder: string, wanted: readonly Wanted[]): Promise<void> {
+  if (wanted.length === 0) return;
+  const needed = wanted.reduce((sum, one) => sum + one.length + one.unpacked + one.files * bytesAFile, marginBytes);
+  const free = await freeBytes(folder);
+  if (free < needed)
+    throw trustError(
+      'DOWNLOAD_SPACE',
+      `${device.directory} has ${free} bytes free, downloading and unpacking need ${needed}`,
+      { context: { free, needed } },
+    );
+}
+
+/** From the server of the poll, then from the others. */
+async function fetchOne(
+  device: Device,
+  { server, connection }: TrustView,
+  wanted: Wanted,
+  options: { signal?: AbortSignal; onProgress: (done: number) => void },
+): Promise<void> {
+  const { file, length, sha256: digest, target } = wanted;
+  if (await isComplete(file, { length, sha256: digest })) return;
+  const others = configuredServers(device).filter(({ url }) => url !== server.url);
+  const rate = readSetting<number>(device.database, 'downloadRate');
+  for (const [index, from] of [server, ...others].entries()) {
+    try {
+      await download({
+        ...options,
+        url: targetUrl(from, target),
+        file,
+        length,
+        sha256: digest,
+        dispatcher: connection.dispatcher,
+        ...(rate === undefined ? {} : { rate }),
+      });
+      return;
+    } catch (error) {
+      const last = index === others.length;
+      if (last || !isUnreached(error)) throw error;
+      // equivalent: the next server's transfer would be stopped as well
+      if (options.signal?.aborted) throw error;
+      device.log({ level: 'warn', event: 'download-failed', server: from.url, file: target.path });
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * From an approved plan to a running generation: refresh, look whether the plan is still what would be done, let both verifiers
+ * agree, download exactly what was granted, install. Whatever goes wrong before the switch leaves the device as it was; the plan
+ * then waits for another try, or is void where it is no longer right.
+ */
+import { codeOf } from '@countersign/protocol';
+import { clearAlert, raiseAlert } from '../device/alerts.ts';
+import type { Device } from '../device/device.ts';
+import { decideInstall, fetchArchives, type DownloadProgress } from './downloads.ts';
+import { clientError } from '../device/errors.ts';
+import { install } from './installer.ts';
+import { recheckBeforeSwitch, recheckPlan } from '../consent/planning.ts';
+import { openPlan, readPlan, setPlanState, waitingStates, type StoredPlan } from '../generations/plans.ts';
+import { refreshTrust } from '../trust/refresh.ts';
+import type { Outcome, Progress } from './switch.ts';
+import { confirmByBothVerifiers } from './verifiers.ts';
+
+export type InstallProgress = Progress | ({ readonly step: 'download' } & DownloadProgress);
+
+export interface InstallOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: InstallProgress) => void;
+}
+
+export type InstallOutcome = Exclude<Outcome, { outcome: 'abandoned' }> & { readonly plan: string };
+
+/** The plan that is approved and not switched to yet; null: none. */
+export function approvedPlan(device: Device): StoredPlan | null {
+  const open = openPlan(device);
+  return open !== null && waitingStates.includes(open.state) ? open : null;
+}
+
+/**
+ * Carries out the approved plan. The caller holds the device lock. A failed health check is an outcome, not an error.
+ * @throws NOTHING_TO_DO PLAN_CHANGED PLAN_LAPSED VERIFIERS_DISAGREE DOWNLOAD_* ARCHIVE_* SOURCE_* INSTALL_* and what a refused refresh
+ * throws: nothing was switched, the plan is paused or void
+ */
+export async function installApproved(device: Device, options: InstallOptions = {}): Promise<InstallOutcome> {
+  const stored = approvedPlan(device);
+  if (stored === null)
+    throw clientError('NOTHING_TO_DO', 'no plan is approved', { hint: 'see countersign-device plan, then approve it' });
+  const { digest } = stored;
+  try {
+    const outcome = await carryOut(device, stored, options);
+    clearAlert(device, 'INSTALL_FAILED');
+    clearAlert(device, 'UPDATE_AVAILABLE');
+    return { ...outcome, plan: digest };
+  } catch (error) {
+    try {
+      settle(device, digest, error, options.signal);
+    } catch (also) {
+      // A disk that is full cannot even note it; what went wrong first is the one to tell.
+      device.log({ level: 'error', event: 'plan-not-settled', plan: digest, message: String(also) });
+    }
+    throw error;
+  }
+}
+
+async function carryOut(device: Device, stored: StoredPlan, { signal, onProgress }: InstallOptions) {
+  const { digest, plan } = stored;
+  const view = await refreshTrust(device);
+  await recheckPlan(device, stored, view);
+  const decided = decideInstall(device, digest);
+  await confirmByBothVerifiers(device, view, decided);
+  setPlanState(device, digest, 'downloading');
+  const steps = await fetchArchives(device, view, decided, {
+    ...(signal && { signal }),
+    onProgress: (progress) => onProgress?.({ step: 'download', ...progress }),
+  });
+  setPlanState(device, digest, 'staged');
+  return install(device, {
+    plan,
+    planDigest: digest,
+    steps,
+    beforeSwitch: () => recheckBeforeSwitch(device, digest),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+  });
+}
+
+/** What becomes of the plan after a failure. One whose switch began is the engine's; it is not touched here. */
+function settle(device: Device, digest: string, error: unknown, signal: AbortSignal | undefined): void {
+  if (!waitingStates.includes(readPlan(device, digest).state)) return;
+  const code = codeOf(error) ?? 'INTERNAL';
+  const message = error instanceof Error ? error.message : String(error);
+  const reason = `${code}: ${message}`.slice(0, 500);
+  if (code === 'PLAN_CHANGED') return setPlanState(device, digest, 'void', { reason });
+  if (code === 'PLAN_LAPSED') return setPlanState(device, digest, 'lapsed', { reason });
+  setPlanState(device, digest, 'paused', { reason });
+  if (!signal?.aborted) raiseAlert(device, { code: 'INSTALL_FAILED', severity: 'warning', message: reason });
+}

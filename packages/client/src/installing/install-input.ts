@@ -1,0 +1,168 @@
+/**
+ * Whether what is handed to the installer is the plan that was approved, nothing more and nothing else: the last look before
+ * anything is unpacked. The planner and the download checked the same; here it is checked from the signed statements again.
+ */
+import {
+  canonicalBytes,
+  planFormat,
+  releasePaths,
+  sha256,
+  statementFormat,
+  type Grant,
+  type Plan,
+  type PlanStep,
+  type Statement,
+} from '@countersign/protocol';
+import type { Device } from '../device/device.ts';
+import { engineError } from '../generations/engine-errors.ts';
+import { currentRow, readComponentRows, type NewComponent } from '../generations/generations.ts';
+import { hasArchive, type ReadyArchive } from '../generations/store.ts';
+
+export interface ReadyStep {
+  readonly component: string;
+  readonly action: PlanStep['action'];
+  readonly to: PlanStep['to'];
+  /** The signed statement of `to`; null for a removal. */
+  readonly statement: Uint8Array | null;
+  /** Base and exactly the granted capabilities that have files; what `hasArchive` may be left out. */
+  readonly archives: readonly ReadyArchive[];
+  /** All that is granted to the component after the step. */
+  readonly grants: readonly Grant[];
+  readonly declined: readonly Grant[];
+}
+
+export interface CheckedInstall {
+  /** Every component of the generation to be. */
+  readonly components: readonly NewComponent[];
+  /** Everything that was handed over. */
+  readonly archives: readonly ReadyArchive[];
+}
+
+/** @throws INSTALL_INPUT INSTALL_PLAN_STALE INSTALL_REFERENCE STORE_ARCHIVE_MISSING */
+export function checkInstall(
+  device: Device,
+  { plan, planDigest, steps }: { plan: Plan; planDigest: string; steps: readonly ReadyStep[] },
+): CheckedInstall {
+  const running = currentRow(device)?.generation ?? 0;
+  if (sha256(planFormat.serialize(plan)) !== planDigest)
+    throw engineError('INSTALL_INPUT', `the plan does not have the digest ${planDigest}`);
+  if (plan.fromGeneration !== running)
+    throw engineError('INSTALL_PLAN_STALE', `the plan starts from generation ${plan.fromGeneration}, ${running} runs`);
+  if (steps.length !== plan.steps.length)
+    throw engineError('INSTALL_INPUT', `the plan has ${plan.steps.length} steps, ${steps.length} were prepared`);
+  const components = new Map(carriedOver(device, running).map((component) => [component.component, component]));
+  for (const planned of plan.steps) {
+    const step = steps.find(({ component }) => component === planned.component);
+    if (!step || !same(step.to, planned.to) || step.action !== planned.action)
+      throw engineError('INSTALL_INPUT', `the step for ${planned.component} is not the plan's`);
+    if (planned.to === null) components.delete(planned.component);
+    else components.set(planned.component, checkStep(device, planned, step));
+  }
+  checkReferences([...components.values()]);
+  return {
+    components: [...components.values()].sort((a, b) => (a.component < b.component ? -1 : 1)),
+    archives: steps.flatMap((step) => step.archives),
+  };
+}
+
+const same = (a: unknown, b: unknown): boolean => canonicalBytes(a).equals(canonicalBytes(b));
+
+/** The running components; what was taken back since goes, with its files. */
+function carriedOver(device: Device, running: number): NewComponent[] {
+  if (running === 0) return [];
+  return readComponentRows(device, running).map((row) => {
+    const granted = row.grants.filter(({ capability }) => isGranted(device, row.component, capability));
+    const kept = new Set(['', ...granted.map(({ capability }) => capability)]);
+    return { ...row, grants: granted, archives: row.archives.filter(({ capability }) => kept.has(capability)) };
+  });
+}
+
+const isGranted = (device: Device, component: string, capability: string): boolean =>
+  device.database
+    .prepare("SELECT 1 FROM capability WHERE component = ? AND capability = ? AND state = 'granted'")
+    .get(component, capability) !== undefined;
+
+function checkStep(device: Device, planned: PlanStep, step: ReadyStep): NewComponent {
+  const { component } = planned;
+  const to = planned.to!;
+  if (step.statement === null || sha256(step.statement) !== to.release)
+    throw engineError('INSTALL_INPUT', `the statement of ${component} is not the release ${to.release}`);
+  const statement = statementFormat.parse(step.statement, `the statement of ${component}`);
+  const { manifest } = statement.predicate;
+  if (manifest.name !== component || manifest.version !== to.version || manifest.platform !== to.platform)
+    throw engineError('INSTALL_INPUT', `the statement is of ${manifest.name} ${manifest.version} ${manifest.platform}`);
+  for (const grant of step.grants) checkGrant(planned, statement, grant);
+  for (const { id, required } of manifest.capabilities)
+    if (required && !step.grants.some(({ capability }) => capability === id))
+      throw engineError('INSTALL_INPUT', `${component} requires ${id}, which is not granted`);
+  return {
+    component,
+    ...to,
+    statement: step.statement,
+    grants: step.grants,
+    archives: checkArchives(device, statement, step),
+  };
+}
+
+/** Consent, once more: a grant was asked in this plan or is kept by it, with that contract and scope, and is declared. */
+function checkGrant(planned: PlanStep, statement: Statement, grant: Grant): void {
+  const { capability, contract, risk, scope, state } = grant;
+  const approved = [...planned.decisions, ...planned.kept].find((other) => other.capability === capability);
+  const shown = `${capability} of ${planned.component}`;
+  if (state !== 'granted') throw engineError('INSTALL_INPUT', `${shown} is ${state}, not granted`);
+  if (!approved || !same({ contract, risk, scope }, pick(approved)))
+    throw engineError('INSTALL_INPUT', `${shown} is not granted by the plan`);
+  const declared = statement.predicate.manifest.capabilities.find(({ id }) => id === capability);
+  if (!declared || declared.contract !== contract)
+    throw engineError('INSTALL_INPUT', `${shown} is not declared by the release`);
+}
+
+const pick = ({ contract, risk, scope }: Pick<Grant, 'contract' | 'risk' | 'scope'>): object => ({
+  contract,
+  risk,
+  scope,
+});
+
+/** Base and granted capabilities with files, by the statement; nothing else may have been fetched. */
+function checkArchives(
+  device: Device,
+  { subject, predicate }: Statement,
+  step: ReadyStep,
+): { capability: string; sha256: string }[] {
+  const { name, version, platform } = predicate.manifest;
+  const paths = releasePaths(name, version, platform);
+  const wanted = ['', ...step.grants.map(({ capability }) => capability)].flatMap((capability) => {
+    const path = capability === '' ? paths.base : paths.capability(capability);
+    const found = subject.find((other) => other.name === path);
+    return found ? [{ capability, digest: found.digest.sha256, ...found.annotations }] : [];
+  });
+  if (wanted[0]?.capability !== '') throw engineError('INSTALL_INPUT', `the statement of ${name} names no base`);
+  for (const { capability, sha256: digest, length, unpacked, files } of step.archives)
+    if (!wanted.some((other) => same({ ...other }, { capability, digest, length, unpacked, files })))
+      throw engineError(
+        'INSTALL_INPUT',
+        `archive ${digest.slice(0, 16)} for "${capability}" of ${name} was not approved`,
+      );
+  for (const { capability, digest } of wanted)
+    if (!hasArchive(device, digest) && !step.archives.some(({ sha256: ready }) => ready === digest))
+      throw engineError(
+        'STORE_ARCHIVE_MISSING',
+        `archive ${digest.slice(0, 16)} for "${capability}" of ${name} is missing`,
+      );
+  return wanted.map(({ capability, digest }) => ({ capability, sha256: digest }));
+}
+
+const reference = /^\$\{component:([a-z][a-z0-9-]{0,62})\}\//;
+
+/** A hook may run out of another component only if that is required, and will be there. */
+function checkReferences(components: readonly NewComponent[]): void {
+  const names = new Set(components.map(({ component }) => component));
+  for (const { component, statement } of components) {
+    const { hooks, requires } = statementFormat.parse(statement).predicate.manifest;
+    for (const [argv] of Object.values(hooks)) {
+      const other = reference.exec(argv[0] ?? '')?.[1];
+      if (other !== undefined && (!Object.hasOwn(requires, other) || !names.has(other)))
+        throw engineError('INSTALL_REFERENCE', `a hook of ${component} runs a program of ${other}`);
+    }
+  }
+}

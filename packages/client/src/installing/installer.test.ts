@@ -1,0 +1,411 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, test } from 'node:test';
+import {
+  acceptPolicy,
+  kitFolder,
+  makeKit,
+  prepare,
+  type Kit,
+  type Wish,
+} from '../../../../test/support/release-kit.ts';
+import { scratchDevice } from '../../../../test/support/scratch-device.ts';
+import { openAlerts } from '../device/alerts.ts';
+import { verifyAudit } from '../device/audit.ts';
+import { withLock, type Device } from '../device/device.ts';
+import { currentGeneration, currentRow, resolvePath } from '../generations/generations.ts';
+import { grantsFile, revokeCapability } from '../generations/grants.ts';
+import { install, type InstallRequest } from './installer.ts';
+import { openJob } from '../generations/journal.ts';
+import { recover } from './recovery.ts';
+import { rollback } from './rollback.ts';
+import { archiveFolder } from '../generations/store.ts';
+
+const posix = { skip: process.platform === 'win32' };
+const kits: Record<string, Kit> = {};
+const capabilities = [{ id: 'screen-view' }, { id: 'file-transfer', risk: 'phi' as const }];
+
+before(async () => {
+  const folder = kitFolder();
+  const make = async (name: string, options: Parameters<typeof makeKit>[1]): Promise<void> => {
+    kits[name] = await makeKit(folder, options);
+  };
+  const files = { 'file-transfer': { 'bin/transfer': '#!/bin/sh\n', secret: 'the files of file-transfer' } };
+  await make('one', { component: 'app', version: '1.0.0', capabilities });
+  await make('two', { component: 'app', version: '2.0.0', capabilities, capabilityFiles: files });
+  await make('sick', {
+    component: 'app',
+    version: '3.0.0',
+    scripts: { health: 'exit 3\n' },
+    hooks: { health: [['bin/health'], 1] },
+  });
+  await make('lame', { component: 'app', version: '3.1.0', scripts: { start: 'echo no way; exit 4\n' } });
+  await make('slow', {
+    component: 'app',
+    version: '3.2.0',
+    scripts: { start: 'while :; do :; done\n' },
+    hooks: { start: [['bin/start'], 1] },
+  });
+  await make('base', { component: 'base', version: '1.0.0' });
+  await make('base-two', { component: 'base', version: '2.0.0' });
+  await make('user', {
+    component: 'user',
+    version: '1.0.0',
+    requires: { base: '*' },
+    hooks: { health: [['${component:base}/bin/tool', 'x'], 2] },
+  });
+});
+
+function device(): ReturnType<typeof scratchDevice> {
+  const made = scratchDevice();
+  acceptPolicy(made);
+  return made;
+}
+const put = (target: Device, wishes: readonly Wish[], changes: Partial<InstallRequest> = {}) =>
+  withLock(target, () => install(target, { ...prepare(target, wishes), ...changes }));
+const data = (target: Device, component: string, file: string): string =>
+  readFileSync(join(target.directory, 'data', component, file), 'utf8').trim();
+const grantsOf = (target: Device, component: string): string[] =>
+  (JSON.parse(readFileSync(grantsFile(target, component), 'utf8')) as { grants: { id: string }[] }).grants.map(
+    ({ id }) => id,
+  );
+const planStates = (target: Device): string[] =>
+  (target.database.prepare('SELECT state FROM plan ORDER BY created, digest').all() as { state: string }[]).map(
+    ({ state }) => state,
+  );
+
+/** What holds after every change: one truth everywhere, and nothing lying about. */
+function checkTruth(target: Device, version: string | null): void {
+  const current = currentGeneration(target);
+  assert.equal(openJob(target), null);
+  assert.equal(current?.components.find(({ component }) => component === 'app')?.version ?? null, version);
+  if (version !== null) {
+    assert.equal(data(target, 'app', 'running'), version);
+    assert.equal(readFileSync(join(resolvePath(target, 'app'), 'version'), 'utf8'), version);
+  }
+  const rows = target.database.prepare('SELECT directory FROM archive').all() as { directory: string }[];
+  assert.deepEqual(readdirSync(join(target.directory, 'store')).sort(), rows.map(({ directory }) => directory).sort());
+  assert.deepEqual(
+    readdirSync(join(target.directory, 'staging')).filter((name) => name !== 'downloads'),
+    [],
+  );
+  assert.deepEqual(
+    readdirSync(join(target.directory, 'grants')).sort(),
+    (current?.components ?? []).map(({ component }) => `${component}.json`).sort(),
+  );
+  verifyAudit(target);
+}
+
+test('installs, updates and keeps the generation before', posix, async () => {
+  const target = device();
+  assert.deepEqual(await put(target, [{ kit: kits.one! }]), { outcome: 'committed', generation: 1 });
+  checkTruth(target, '1.0.0');
+  assert.deepEqual(await put(target, [{ kit: kits.two! }]), { outcome: 'committed', generation: 2 });
+  checkTruth(target, '2.0.0');
+  assert.deepEqual(currentRow(target), { generation: 2, previous: 1 });
+  assert.equal(
+    data(target, 'app', 'log').replace(/\s+/g, ' '),
+    'start 1.0.0 health 1.0.0 health 1.0.0 stop 1.0.0 start 2.0.0 health 2.0.0 health 2.0.0',
+  );
+  assert.deepEqual(planStates(target), ['committed', 'committed']);
+});
+
+test('what is not granted is not on the device and not in the grants', posix, async () => {
+  const target = device();
+  await put(target, [{ kit: kits.two!, grant: ['screen-view'], decline: ['file-transfer'] }]);
+  checkTruth(target, '2.0.0');
+  assert.deepEqual(grantsOf(target, 'app'), ['screen-view']);
+  assert.equal(existsSync(archiveFolder(target, kits.two!.archives.get('file-transfer')!.sha256)), false);
+  await put(target, [{ kit: kits.two!, grant: ['screen-view', 'file-transfer'] }]);
+  checkTruth(target, '2.0.0');
+  const { grants } = JSON.parse(readFileSync(grantsFile(target, 'app'), 'utf8')) as {
+    grants: { id: string; path: string | null }[];
+  };
+  assert.deepEqual(
+    grants.map(({ id, path }) => [id, path === null ? null : readFileSync(join(path, 'secret'), 'utf8')]),
+    [
+      ['file-transfer', 'the files of file-transfer'],
+      ['screen-view', null],
+    ],
+  );
+});
+
+for (const [name, code] of [
+  ['sick', 'HEALTH_DEADLINE'],
+  ['lame', 'HOOK_FAILED'],
+  ['slow', 'HOOK_DEADLINE'],
+] as const)
+  test(`a release that ends in ${code} is rolled back and quarantined`, posix, async () => {
+    const target = device();
+    await put(target, [{ kit: kits.one!, grant: ['screen-view'] }]);
+    const outcome = await put(target, [{ kit: kits[name]! }]);
+    assert.deepEqual(outcome, { outcome: 'rolled-back', generation: 1, code, component: 'app' });
+    checkTruth(target, '1.0.0');
+    assert.deepEqual(grantsOf(target, 'app'), ['screen-view']);
+    const [row] = target.database.prepare('SELECT release, code FROM quarantine').all();
+    assert.deepEqual({ ...row }, { release: kits[name]!.release, code });
+    assert.deepEqual(
+      openAlerts(target).map((alert) => alert.code),
+      [code],
+    );
+    assert.ok(planStates(target).includes('rolled-back'));
+    assert.deepEqual(
+      target.database.prepare('SELECT version FROM highest_committed').get(),
+      Object.assign(Object.create(null), { version: '1.0.0' }),
+    );
+  });
+
+test('a first installation that fails leaves nothing installed', posix, async () => {
+  const target = device();
+  assert.equal((await put(target, [{ kit: kits.sick! }])).outcome, 'rolled-back');
+  checkTruth(target, null);
+  assert.equal(currentRow(target), null);
+  assert.equal((await put(target, [{ kit: kits.one! }])).outcome, 'committed');
+  checkTruth(target, '1.0.0');
+});
+
+test('grants of a change that fails are suspended, what stood before stands again', posix, async () => {
+  const target = device();
+  await put(target, [{ kit: kits.one!, grant: ['screen-view'] }]);
+  const folder = kitFolder();
+  const wider = await makeKit(folder, {
+    component: 'app',
+    version: '4.0.0',
+    capabilities: [{ id: 'screen-view', scope: { area: ['all'] } }, { id: 'file-transfer' }],
+    scripts: { start: 'exit 1\n' },
+  });
+  await put(target, [{ kit: wider, grant: ['screen-view', 'file-transfer'] }]);
+  const rows = target.database.prepare('SELECT capability, scope, state FROM capability ORDER BY capability').all();
+  assert.deepEqual(
+    rows.map((row) => ({ ...row })),
+    [
+      { capability: 'file-transfer', scope: '{}', state: 'suspended' },
+      { capability: 'screen-view', scope: '{}', state: 'granted' },
+    ],
+  );
+  checkTruth(target, '1.0.0');
+});
+
+test('a refusal right before the switch leaves the old generation running untouched', posix, async () => {
+  const target = device();
+  await put(target, [{ kit: kits.one! }]);
+  const refusing = () => Promise.reject(Object.assign(new Error('revoked'), { code: 'RELEASE_REVOKED' }));
+  await assert.rejects(put(target, [{ kit: kits.two! }], { beforeSwitch: refusing }), { code: 'RELEASE_REVOKED' });
+  assert.doesNotMatch(data(target, 'app', 'log'), /stop/);
+  await withLock(target, () => recover(target));
+  checkTruth(target, '1.0.0');
+});
+
+test('refuses what the plan does not say', posix, async () => {
+  const target = device();
+  const two = prepare(target, [{ kit: kits.two!, grant: ['screen-view', 'file-transfer'] }]);
+  const attempt = (changes: Partial<InstallRequest>) => withLock(target, () => install(target, { ...two, ...changes }));
+  const [step] = two.steps;
+  const other = { ...kits.one!.archives.get('')! };
+  const cases: [string, Partial<InstallRequest>][] = [
+    ['INSTALL_INPUT', { planDigest: '0'.repeat(64) }],
+    ['INSTALL_INPUT', { steps: [] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, component: 'other' }] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, action: 'update' }] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, to: { ...step!.to!, version: '9.0.0' } }] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, statement: null }] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, statement: kits.one!.statement }] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, grants: [{ ...step!.grants[0]!, state: 'declined' }] }] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, grants: [{ ...step!.grants[0]!, capability: 'remote-control' }] }] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, grants: [{ ...step!.grants[0]!, scope: { area: ['all'] } }] }] }],
+    ['INSTALL_INPUT', { steps: [{ ...step!, archives: [...step!.archives, other] }] }],
+    ['STORE_ARCHIVE_MISSING', { steps: [{ ...step!, archives: [] }] }],
+  ];
+  for (const [code, changes] of cases)
+    await assert.rejects(attempt(changes), { code }, JSON.stringify(changes).slice(0, 80));
+  // An archive of a capability that was declined is refused, even where it is handed over.
+  const [transfer] = step!.grants.slice(1);
+  await assert.rejects(attempt({ steps: [{ ...step!, grants: [step!.grants[0]!], declined: [transfer!] }] }), {
+    code: 'INSTALL_INPUT',
+  });
+  assert.deepEqual(readdirSync(join(target.directory, 'store')), []);
+  assert.equal((await attempt({})).outcome, 'committed');
+  await assert.rejects(attempt({}), { code: 'INSTALL_PLAN_STALE' });
+});
+
+test('refuses without a required capability, and what the release does not declare', posix, async () => {
+  const target = device();
+  const folder = kitFolder();
+  const strict = await makeKit(folder, {
+    component: 'app',
+    version: '1.0.0',
+    capabilities: [{ id: 'must', required: true }, { id: 'may' }],
+  });
+  await assert.rejects(put(target, [{ kit: strict }]), { code: 'INSTALL_INPUT' });
+  const { plan, ...request } = prepare(target, [{ kit: strict, grant: ['must', 'may'] }]);
+  // A plan that asks for more than the statement declares.
+  const undeclared = await makeKit(folder, {
+    component: 'app',
+    version: '1.0.0',
+    capabilities: [{ id: 'must', required: true }],
+  });
+  const to = { version: '1.0.0', platform: 'linux-x64' as const, release: undeclared.release };
+  const wrong = { ...plan, steps: [{ ...plan.steps[0]!, to }] };
+  const { planDigest } = await import('@countersign/protocol');
+  const steps = [{ ...request.steps[0]!, to, statement: undeclared.statement }];
+  await assert.rejects(
+    withLock(target, () => install(target, { ...request, plan: wrong, planDigest: planDigest(wrong), steps })),
+    { code: 'INSTALL_INPUT' },
+  );
+});
+
+test('components stop and start by their requirements, and dependents with what they run on', posix, async () => {
+  const target = device();
+  const folder = kitFolder();
+  const log = (name: string): string => `echo ${name} $COUNTERSIGN_COMPONENT >> ${join(target.directory, 'order')}\n`;
+  const scripts = { start: log('start'), stop: log('stop'), health: 'exit 0\n' };
+  const tool = { 'bin/tool': `#!/bin/sh\n[ "$1" = x ] && [ -e version ] && ${log('tool')}` };
+  const base = await makeKit(folder, { component: 'runtime', version: '1.0.0', scripts, files: tool });
+  const newer = await makeKit(folder, { component: 'runtime', version: '1.1.0', scripts, files: tool });
+  const user = await makeKit(folder, {
+    component: 'app',
+    version: '1.0.0',
+    requires: { runtime: '*' },
+    scripts,
+    hooks: { health: [['${component:runtime}/bin/tool', 'x'], 2] },
+  });
+  const apart = await makeKit(folder, { component: 'zoo', version: '1.0.0', scripts });
+  const order = (): string[] =>
+    readFileSync(join(target.directory, 'order'), 'utf8')
+      .trim()
+      .split('\n')
+      .filter((line) => !line.startsWith('tool'));
+  await put(target, [{ kit: base }, { kit: user }, { kit: apart }]);
+  assert.deepEqual(order(), ['start runtime', 'start app', 'start zoo']);
+  assert.match(readFileSync(join(target.directory, 'order'), 'utf8'), /tool app/);
+  await put(target, [{ kit: newer }]);
+  assert.deepEqual(order().slice(3), ['stop app', 'stop runtime', 'start runtime', 'start app']);
+  await assert.rejects(put(target, [{ remove: 'runtime' }]), { code: 'INSTALL_REFERENCE' });
+  await put(target, [{ remove: 'app' }, { remove: 'runtime' }]);
+  assert.deepEqual(order().slice(7), ['stop app', 'stop runtime']);
+  assert.deepEqual(
+    currentGeneration(target)?.components.map(({ component }) => component),
+    ['zoo'],
+  );
+  assert.throws(() => resolvePath(target, 'app'), { code: 'COMPONENT_NOT_INSTALLED' });
+  assert.deepEqual(readdirSync(join(target.directory, 'grants')), ['zoo.json']);
+});
+
+test('taking back closes the gate at once, survives updates and rollbacks, and the files go', posix, async () => {
+  const target = device();
+  await put(target, [{ kit: kits.one!, grant: ['screen-view'] }]);
+  await put(target, [{ kit: kits.two!, grant: ['screen-view', 'file-transfer'] }]);
+  await withLock(target, () => revokeCapability(target, 'app', 'file-transfer', 'tester'));
+  assert.deepEqual(grantsOf(target, 'app'), ['screen-view']);
+  await withLock(target, () =>
+    assert.throws(() => revokeCapability(target, 'app', 'file-transfer', 'tester'), { code: 'CAPABILITY_NOT_GRANTED' }),
+  );
+  const transfer = archiveFolder(target, kits.two!.archives.get('file-transfer')!.sha256);
+  assert.ok(existsSync(transfer));
+  await put(target, [{ kit: kits.base! }]);
+  await put(target, [{ kit: kits['base-two']! }]);
+  assert.equal(existsSync(transfer), false);
+  await withLock(target, () => revokeCapability(target, 'app', 'screen-view', 'tester'));
+  assert.equal((await withLock(target, () => rollback(target, { check: () => undefined }))).outcome, 'committed');
+  assert.deepEqual(grantsOf(target, 'app'), []);
+  checkTruth(target, '2.0.0');
+});
+
+test('what is taken back while the change is under way is not granted by it', posix, async () => {
+  const target = device();
+  const beforeSwitch = (): void => revokeCapability(target, 'app', 'file-transfer', 'tester');
+  await put(target, [{ kit: kits.two!, grant: ['screen-view', 'file-transfer'] }], { beforeSwitch });
+  assert.deepEqual(grantsOf(target, 'app'), ['screen-view']);
+  const row = target.database.prepare("SELECT state FROM capability WHERE capability = 'file-transfer'").get();
+  assert.equal(row?.state, 'revoked');
+});
+
+test('a rollback by hand goes back once, suspends newer grants and asks the check first', posix, async () => {
+  const target = device();
+  await withLock(target, () =>
+    assert.rejects(rollback(target, { check: () => undefined }), { code: 'ROLLBACK_NOTHING' }),
+  );
+  await put(target, [{ kit: kits.one!, grant: ['screen-view'] }]);
+  await put(target, [{ kit: kits.two!, grant: ['screen-view', 'file-transfer'] }]);
+  const revoked = (): never => {
+    throw Object.assign(new Error('revoked'), { code: 'RELEASE_REVOKED' });
+  };
+  await withLock(target, () => assert.rejects(rollback(target, { check: revoked }), { code: 'RELEASE_REVOKED' }));
+  checkTruth(target, '2.0.0');
+  const outcome = await withLock(target, () => rollback(target, { check: ({ number }) => assert.equal(number, 1) }));
+  assert.deepEqual(outcome, { outcome: 'committed', generation: 3 });
+  checkTruth(target, '1.0.0');
+  assert.deepEqual(grantsOf(target, 'app'), ['screen-view']);
+  const row = target.database.prepare("SELECT state FROM capability WHERE capability = 'file-transfer'").get();
+  assert.equal(row?.state, 'suspended');
+  await withLock(target, () =>
+    assert.rejects(rollback(target, { check: () => undefined }), { code: 'ROLLBACK_NOTHING' }),
+  );
+  const highest = target.database.prepare('SELECT version FROM highest_committed').get();
+  assert.equal(highest?.version, '2.0.0');
+});
+
+test(
+  'damaged files are an alert at the start, are fetched anew and mended by the next installation',
+  posix,
+  async () => {
+    const target = device();
+    await put(target, [{ kit: kits.one! }]);
+    writeFileSync(join(resolvePath(target, 'app'), 'version'), 'changed');
+    const { damaged } = await withLock(target, () => recover(target));
+    assert.deepEqual(damaged, ['app']);
+    assert.deepEqual(
+      openAlerts(target).map(({ code }) => code),
+      ['COMPONENT_UNHEALTHY'],
+    );
+    await put(target, [{ kit: kits.one!, grant: ['screen-view'] }]);
+    checkTruth(target, '1.0.0');
+    assert.deepEqual(openAlerts(target), []);
+  },
+);
+
+test('an archive that is not what was signed leaves nothing and stops nothing', posix, async () => {
+  const target = device();
+  await put(target, [{ kit: kits.one! }]);
+  const request = prepare(target, [{ kit: kits.two! }]);
+  const file = request.steps[0]!.archives[0]!.file;
+  const bytes = readFileSync(file);
+  bytes[bytes.length >> 1]! ^= 1;
+  writeFileSync(file, bytes);
+  await assert.rejects(
+    withLock(target, () => install(target, request)),
+    (error: { code: string }) => error.code.startsWith('ARCHIVE_'),
+  );
+  await withLock(target, () => recover(target));
+  checkTruth(target, '1.0.0');
+});
+
+test('two archives that share a prefix are refused', posix, async () => {
+  const target = device();
+  const base = kits.one!.archives.get('')!;
+  target.database
+    .prepare('INSERT INTO archive (sha256, directory, files, added) VALUES (?, ?, ?, ?)')
+    .run(`${base.sha256.slice(0, 16)}${'0'.repeat(48)}`, 'x', Buffer.from('[]'), 'x');
+  await assert.rejects(put(target, [{ kit: kits.one! }]), { code: 'STORE_PREFIX_TAKEN' });
+});
+
+test('something in the way of a store folder is taken away or stepped around', posix, async () => {
+  const target = device();
+  const { sha256 } = kits.one!.archives.get('')!;
+  const folder = join(target.directory, 'store', sha256.slice(0, 16));
+  mkdirSync(join(folder, 'half'), { recursive: true });
+  await put(target, [{ kit: kits.one! }]);
+  checkTruth(target, '1.0.0');
+  rmSync(folder, { recursive: true });
+  assert.deepEqual((await withLock(target, () => recover(target))).damaged, ['app']);
+});
+
+test('writing needs the lock', posix, async () => {
+  const target = device();
+  const code = 'DEVICE_NOT_LOCKED';
+  await assert.rejects(install(target, prepare(target, [{ kit: kits.one! }])), { code });
+  await assert.rejects(recover(target), { code });
+  await assert.rejects(rollback(target, { check: () => undefined }), { code });
+  assert.throws(() => revokeCapability(target, 'app', 'x', 'y'), { code });
+});

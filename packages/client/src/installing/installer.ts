@@ -1,0 +1,186 @@
+/**
+ * Installs an approved plan: unpack everything, write the new generation's rows, look once more, then switch. Until the
+ * switch nothing that runs is touched; after it `drive` takes the change to its end, forwards or back.
+ *
+ * Must never unpack what the plan did not grant, and never leave a job behind that a crash did not leave.
+ */
+import { codeOf, type Plan } from '@countersign/protocol';
+import { raiseAlert } from '../device/alerts.ts';
+import { timeText } from '../device/audit.ts';
+import { transact } from '../device/database.ts';
+import { requireLock, type Device } from '../device/device.ts';
+import { engineError } from '../generations/engine-errors.ts';
+import { collectGarbage } from '../generations/garbage.ts';
+import { currentRow, nextGenerationNumber, readGeneration, writeGeneration } from '../generations/generations.ts';
+import { applyDecisions, readDecisions } from '../generations/grants.ts';
+import { checkInstall, type CheckedInstall, type ReadyStep } from './install-input.ts';
+import { beginJob, countAttempts, enterPhase, note, openJob, type Job } from '../generations/journal.ts';
+import { setPlanState } from '../generations/plans.ts';
+import { storeArchive, verifyArchive } from '../generations/store.ts';
+import { drive, type OnProgress, type Outcome } from './switch.ts';
+
+export type { ReadyStep } from './install-input.ts';
+export type { ReadyArchive } from '../generations/store.ts';
+
+export interface InstallRequest {
+  readonly plan: Plan;
+  readonly planDigest: string;
+  readonly steps: readonly ReadyStep[];
+  /** The last look right before the switch (revocations, approval, policy); throws to refuse. */
+  readonly beforeSwitch: () => Promise<void> | void;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+/** Failures after which the same plan may be tried again. */
+const interruptions = [
+  'DISK_FULL',
+  'FILE_WRITE',
+  'ARCHIVE_DISK_FULL',
+  'ARCHIVE_IO',
+  'ARCHIVE_CANCELLED',
+  'ABORT_ERR',
+  'CANCELLED',
+];
+
+/** How often the switch of one plan is begun before a person must look. */
+const maximumAttempts = 5;
+
+/**
+ * Installs the plan; the caller holds the lock. What is thrown was refused before the switch: the old generation runs on
+ * untouched. @throws what `checkInstall`, `storeArchive` and `beforeSwitch` throw; STORE_DAMAGED, INSTALL_UNFINISHED, INSTALL_LOOP
+ */
+export async function install(
+  device: Device,
+  request: InstallRequest,
+): Promise<Exclude<Outcome, { outcome: 'abandoned' }>> {
+  requireLock(device);
+  checkLoop(device, request.planDigest);
+  const checked = checkInstall(device, request);
+  const job = begin(device, request);
+  try {
+    await stage(device, request, checked, job);
+  } catch (error) {
+    await drive(device);
+    // What was refused is not kept on the disk; what was merely interrupted is there for the next try.
+    if (!interruptions.includes(codeOf(error) ?? '')) collectGarbage(device);
+    throw error;
+  }
+  const outcome = await drive(device, {
+    atSwitch: () => decide(device, request),
+    onProgress: request.onProgress,
+  });
+  collectGarbage(device);
+  return outcome as Exclude<Outcome, { outcome: 'abandoned' }>;
+}
+
+function begin(device: Device, { plan, planDigest, steps }: InstallRequest): Job {
+  const row = device.database.prepare('SELECT state FROM plan WHERE digest = ?').get(planDigest) as
+    { state: string } | undefined;
+  const changed = plan.steps.map(({ component }) => component);
+  return transact(device.database, () =>
+    beginJob(device, {
+      kind: 'install',
+      plan: planDigest,
+      generation: nextGenerationNumber(device),
+      phase: 'staging',
+      detail: {
+        from: currentRow(device),
+        changed,
+        planState: row?.state ?? null,
+        before: readDecisions(device, changed),
+        granting: steps.flatMap(({ component, grants }) =>
+          grants.map(({ capability }) => `${component}/${capability}`),
+        ),
+        revoked: [],
+        failure: null,
+        hook: null,
+      },
+    }),
+  );
+}
+
+async function stage(device: Device, request: InstallRequest, checked: CheckedInstall, job: Job): Promise<void> {
+  const { signal, onProgress } = request;
+  const fresh = new Set<string>();
+  for (const archive of checked.archives) {
+    signal?.throwIfAborted();
+    const unpacked = await storeArchive(device, archive, {
+      ...(signal && { signal }),
+      onProgress: (done, total) => onProgress?.({ step: 'unpack', done, total }),
+    });
+    if (unpacked) fresh.add(archive.sha256);
+  }
+  const { generation: number } = job;
+  transact(device.database, () =>
+    writeGeneration(
+      device,
+      { number, plan: request.planDigest, created: timeText(device.clock()) },
+      checked.components,
+    ),
+  );
+  onProgress?.({ step: 'check' });
+  await checkFiles(device, number, new Set(job.detail.changed), fresh);
+  await request.beforeSwitch();
+  signal?.throwIfAborted();
+  transact(device.database, () => {
+    setPlanState(device, request.planDigest, 'switching');
+    enterPhase(device, job, 'stopping');
+  });
+}
+
+/**
+ * Every file of the new generation against its digest list; archives unpacked just now were hashed on their way in. Damage
+ * in a component that the change does not touch is told and stops nothing: it runs, or not, as before.
+ */
+async function checkFiles(
+  device: Device,
+  number: number,
+  changed: ReadonlySet<string>,
+  fresh: ReadonlySet<string>,
+): Promise<void> {
+  const seen = new Set(fresh);
+  for (const { component, archives } of readGeneration(device, number).components)
+    for (const { sha256 } of archives) {
+      if (seen.has(sha256)) continue;
+      seen.add(sha256);
+      try {
+        await verifyArchive(device, sha256);
+      } catch (error) {
+        if (changed.has(component)) throw error;
+        reportUnhealthy(device, component, error);
+      }
+    }
+}
+
+/** An alert for a component whose files are not what they were, or that does not live. */
+export function reportUnhealthy(device: Device, component: string, error: unknown): void {
+  const message = `${component} is not well: ${error instanceof Error ? error.message : String(error)}`;
+  raiseAlert(device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });
+}
+
+/** Inside the switching transaction. */
+function decide(device: Device, { planDigest, steps }: InstallRequest): void {
+  const { revoked } = openJob(device)!.detail;
+  for (const { component, grants, declined, to } of steps) {
+    const names = revoked.filter((name) => name.startsWith(`${component}/`));
+    applyDecisions(device, component, planDigest, {
+      grants,
+      declined: to === null ? [] : declined,
+      revoked: names.map((name) => name.slice(component.length + 1)),
+    });
+  }
+}
+
+/** A switch that is interrupted again and again is left to a person. */
+function checkLoop(device: Device, plan: string): void {
+  const attempts = countAttempts(device, plan);
+  if (attempts < maximumAttempts) return;
+  const error = engineError('INSTALL_LOOP', `the switch was begun ${attempts} times and never ended`);
+  transact(device.database, () => {
+    note(device, 0, 'loop', 'failed', plan);
+    setPlanState(device, plan, 'held', { reason: 'INSTALL_LOOP' });
+    raiseAlert(device, { code: 'INSTALL_LOOP', severity: 'critical', message: error.message });
+  });
+  throw error;
+}

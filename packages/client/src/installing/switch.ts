@@ -1,0 +1,340 @@
+/**
+ * The switch from one generation to another, as a row of phases that the journal holds: stop → make current → start → health
+ * → committed; where something fails: stop the new → make the old one current again → start it → rolled back.
+ *
+ * Invariants: `current` names the generation whose components are to run, and changes for all components in one
+ * transaction; success is recorded only after the new components said that they live; killed at any instant, `drive` goes
+ * on from the recorded phase; the way back needs nothing but the database and the store and always ends.
+ */
+import { gt } from 'semver';
+import { codeOf } from '@countersign/protocol';
+import { clearAlert, raiseAlert } from '../device/alerts.ts';
+import { appendAudit, timeText } from '../device/audit.ts';
+import { transact } from '../device/database.ts';
+import { dependencyOrder, withDependents } from '../generations/dependency-order.ts';
+import type { Device } from '../device/device.ts';
+import { engineError } from '../generations/engine-errors.ts';
+import {
+  dropGeneration,
+  findComponent,
+  readGeneration,
+  setGenerationState,
+  writeCurrentRow,
+  type Generation,
+} from '../generations/generations.ts';
+import { restoreDecisions, writeGrants } from '../generations/grants.ts';
+import { hookOf, runHook, type HookName } from './hooks.ts';
+import {
+  endJob,
+  enterPhase,
+  forwardBudget,
+  note,
+  noteHook,
+  openJob,
+  totalBudget,
+  type Failure,
+  type Job,
+} from '../generations/journal.ts';
+import { setPlanState, type PlanState } from '../generations/plans.ts';
+import { awaitHealth, ComponentFailure, forComponent } from './probation.ts';
+
+export type Outcome =
+  | { readonly outcome: 'committed'; readonly generation: number }
+  /** `generation` runs again; 0: nothing is installed. */
+  | { readonly outcome: 'rolled-back'; readonly generation: number; readonly code: string; readonly component: string }
+  /** An interrupted change was taken back before anything was switched; its plan stands where it stood. */
+  | { readonly outcome: 'abandoned'; readonly generation: number };
+
+export interface Progress {
+  readonly step: 'unpack' | 'check' | HookName | 'switch' | 'commit' | 'roll-back';
+  readonly component?: string;
+  /** Packed bytes of one archive, where the step is unpack. */
+  readonly done?: number;
+  readonly total?: number;
+}
+export type OnProgress = (progress: Progress) => void;
+
+export interface DriveOptions {
+  /** Runs inside the switching transaction: decisions of the plan become true together with its components. */
+  readonly atSwitch?: () => void;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+/** Takes the open job to its end. @throws what stops even the way back, such as DISK_FULL; calling again goes on */
+export async function drive(device: Device, options: DriveOptions = {}): Promise<Outcome> {
+  for (;;) {
+    const job = openJob(device);
+    if (!job) throw engineError('INSTALL_INPUT', 'there is no change to go on with');
+    const outcome = job.phase === 'staging' ? abandon(device, job) : await new Change(device, job, options).advance();
+    if (outcome) return outcome;
+  }
+}
+
+/** Nothing was stopped yet: the prepared generation is forgotten; its archives are collected later. */
+function abandon(device: Device, job: Job): Outcome {
+  transact(device.database, () => {
+    dropGeneration(device, job.generation);
+    endJob(device, job, 'abandoned');
+  });
+  return { outcome: 'abandoned', generation: job.detail.from?.generation ?? 0 };
+}
+
+class Change {
+  readonly #device: Device;
+  readonly #job: Job;
+  readonly #options: DriveOptions;
+  readonly #old: Generation | null;
+  readonly #new: Generation;
+  readonly #affected: ReadonlySet<string>;
+
+  constructor(device: Device, job: Job, options: DriveOptions) {
+    this.#device = device;
+    this.#job = job;
+    this.#options = options;
+    this.#old = job.detail.from === null ? null : readGeneration(device, job.detail.from.generation);
+    this.#new = readGeneration(device, job.generation);
+    this.#affected = withDependents(job.detail.changed, [...(this.#old?.components ?? []), ...this.#new.components]);
+  }
+
+  /** One phase; an outcome when it was the last. */
+  async advance(): Promise<Outcome | null> {
+    const { phase, transitions } = this.#job;
+    const forward = phase === 'stopping' || phase === 'starting' || phase === 'probation';
+    try {
+      if (forward && transitions > forwardBudget)
+        throw engineError('INSTALL_LOOP', `entered ${transitions} phases, allowed are ${forwardBudget}`);
+      switch (phase) {
+        case 'stopping':
+          return await this.#stopOld();
+        case 'starting':
+          return await this.#startNew();
+        case 'probation':
+          return await this.#watchNew();
+        case 'rolling-back':
+          return await this.#stopNew();
+        case 'restarting':
+          return await this.#restartOld();
+        case 'staging':
+          return null; // equivalent: drive abandons it before
+      }
+    } catch (error) {
+      if (!forward) throw error;
+      this.#fail(error);
+      return null;
+    }
+  }
+
+  async #stopOld(): Promise<null> {
+    if (this.#old) await this.#runAll(this.#old, 'stop');
+    this.#options.onProgress?.({ step: 'switch' });
+    transact(this.#device.database, () => {
+      writeCurrentRow(this.#device, { generation: this.#new.number, previous: this.#old?.number ?? null });
+      this.#options.atSwitch?.();
+      appendAudit(this.#device, 'generation-switched', {
+        from: this.#old?.number ?? 0,
+        to: this.#new.number,
+        plan: this.#job.plan,
+      });
+      enterPhase(this.#device, this.#job, 'starting');
+    });
+    return null;
+  }
+
+  async #startNew(): Promise<null> {
+    writeGrants(this.#device);
+    await this.#runAll(this.#new, 'start');
+    transact(this.#device.database, () => {
+      this.#setPlan('probation');
+      enterPhase(this.#device, this.#job, 'probation');
+    });
+    return null;
+  }
+
+  async #watchNew(): Promise<Outcome> {
+    this.#options.onProgress?.({ step: 'health' });
+    await awaitHealth(this.#device, this.#new, this.#order(this.#new));
+    this.#options.onProgress?.({ step: 'commit' });
+    const { number } = this.#new;
+    const undo = this.#job.kind === 'rollback';
+    transact(this.#device.database, () => {
+      setGenerationState(this.#device, number, 'current');
+      if (this.#old) setGenerationState(this.#device, this.#old.number, undo ? 'rolled-back' : 'previous');
+      // After a manual rollback there is nothing to go back to: the newer generation is what somebody left.
+      if (undo) writeCurrentRow(this.#device, { generation: number, previous: null });
+      else this.#raiseHighest();
+      if (undo) this.#setPlan('rolled-back', 'ROLLBACK');
+      else this.#setPlan('committed');
+      appendAudit(this.#device, undo ? 'rollback-committed' : 'generation-committed', {
+        generation: number,
+        plan: this.#job.plan,
+        components: this.#new.components.map(({ component, version, release }) => ({ component, version, release })),
+      });
+      for (const component of this.#affected) clearAlert(this.#device, 'COMPONENT_UNHEALTHY', component);
+      endJob(this.#device, this.#job, 'committed');
+    });
+    return { outcome: 'committed', generation: number };
+  }
+
+  async #stopNew(): Promise<null> {
+    this.#options.onProgress?.({ step: 'roll-back' });
+    await this.#tryAll(this.#new, 'stop');
+    transact(this.#device.database, () => {
+      writeCurrentRow(this.#device, this.#job.detail.from);
+      restoreDecisions(this.#device, this.#job.detail.changed, this.#job.detail.before);
+      setGenerationState(this.#device, this.#new.number, 'rolled-back');
+      appendAudit(this.#device, 'generation-switched', {
+        from: this.#new.number,
+        to: this.#old?.number ?? 0,
+        plan: this.#job.plan,
+      });
+      enterPhase(this.#device, this.#job, 'restarting');
+    });
+    return null;
+  }
+
+  async #restartOld(): Promise<Outcome> {
+    writeGrants(this.#device);
+    if (this.#old) {
+      await this.#tryAll(this.#old, 'start');
+      await this.#lookAtOld(this.#old);
+    }
+    const { failure } = this.#job.detail;
+    transact(this.#device.database, () => {
+      if (failure) this.#recordFailure(failure);
+      else this.#takeBack();
+      endJob(this.#device, this.#job, failure ? 'rolled-back' : 'abandoned');
+    });
+    const generation = this.#old?.number ?? 0;
+    if (!failure) return { outcome: 'abandoned', generation };
+    return { outcome: 'rolled-back', generation, code: failure.code, component: failure.component };
+  }
+
+  /** Nothing was switched: the plan may be tried again. */
+  #takeBack(): void {
+    dropGeneration(this.#device, this.#new.number);
+    const { planState } = this.#job.detail;
+    if (planState !== null) this.#setPlan(planState as PlanState, 'interrupted, goes on by itself');
+  }
+
+  #recordFailure({ code, component, message, releases }: Failure): void {
+    const device = this.#device;
+    setGenerationState(device, this.#new.number, 'rolled-back');
+    for (const release of releases) this.#quarantine(release, code);
+    if (this.#job.kind === 'install') this.#setPlan('rolled-back', code);
+    appendAudit(device, this.#job.kind === 'install' ? 'generation-rolled-back' : 'rollback-failed', {
+      generation: this.#new.number,
+      runs: this.#old?.number ?? 0,
+      plan: this.#job.plan,
+      code,
+      component,
+    });
+    raiseAlert(device, { code, component, severity: 'critical', message: `the change was undone: ${message}` });
+  }
+
+  #quarantine(release: string, code: string): void {
+    const { component, version } = this.#new.components.find((other) => other.release === release)!;
+    this.#device.database
+      .prepare('INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)')
+      .run(release, component, version, code, timeText(this.#device.clock()));
+  }
+
+  #raiseHighest(): void {
+    const { database } = this.#device;
+    for (const { component, version } of this.#new.components) {
+      const row = database.prepare('SELECT version FROM highest_committed WHERE component = ?').get(component) as
+        { version: string } | undefined;
+      if (!row || gt(version, row.version))
+        database.prepare('INSERT OR REPLACE INTO highest_committed VALUES (?, ?)').run(component, version);
+    }
+  }
+
+  /** From here on the way leads back. */
+  #fail(error: unknown): void {
+    const switched = this.#job.phase !== 'stopping';
+    const component = error instanceof ComponentFailure ? error.component : '';
+    const failure: Failure = {
+      code: codeOf(error) ?? 'INTERNAL',
+      component,
+      message: error instanceof Error ? error.message : String(error),
+      releases: switched && this.#job.kind === 'install' ? this.#culprits(component) : [],
+    };
+    this.#device.log({ level: 'error', event: 'change-failed', ...failure });
+    transact(this.#device.database, () => {
+      if (this.#job.kind === 'install') this.#setPlan('rolling-back', failure.code);
+      enterPhase(this.#device, this.#job, switched ? 'rolling-back' : 'restarting', { failure });
+    });
+  }
+
+  /** The releases to keep away: the failing component's, if it is new; else the new ones that it builds on; else all new. */
+  #culprits(component: string): string[] {
+    const before = new Map(this.#old?.components.map((other) => [other.component, other.release]));
+    const fresh = this.#new.components.filter((other) => before.get(other.component) !== other.release);
+    const own = fresh.filter((other) => other.component === component);
+    const below = fresh.filter(({ component: other }) => withDependents([other], this.#new.components).has(component));
+    return (own.length > 0 ? own : below.length > 0 ? below : fresh).map(({ release }) => release);
+  }
+
+  /** Affected components of a generation, required ones first. */
+  #order(generation: Generation): string[] {
+    return dependencyOrder(generation.components).filter((component) => this.#affected.has(component));
+  }
+
+  #inOrder(generation: Generation, hook: 'stop' | 'start'): string[] {
+    const order = this.#order(generation).filter((name) => hookOf(findComponent(generation, name), hook));
+    return hook === 'stop' ? order.reverse() : order;
+  }
+
+  async #runAll(generation: Generation, hook: 'stop' | 'start'): Promise<void> {
+    for (const component of this.#inOrder(generation, hook)) {
+      this.#options.onProgress?.({ step: hook, component });
+      await forComponent(component, () => this.#journaled(generation, component, hook));
+    }
+  }
+
+  /** On the way back a hook that fails stops nothing; past the budget none is asked. */
+  async #tryAll(generation: Generation, hook: 'stop' | 'start'): Promise<void> {
+    if (this.#job.transitions > totalBudget) return;
+    for (const component of this.#inOrder(generation, hook)) {
+      try {
+        await this.#journaled(generation, component, hook);
+      } catch (error) {
+        this.#device.log({ level: 'error', event: 'hook-failed', component, hook, message: String(error) });
+        if (hook === 'start') this.#unhealthy(component, error);
+      }
+    }
+  }
+
+  async #journaled(generation: Generation, component: string, hook: 'stop' | 'start'): Promise<void> {
+    const { id } = this.#job;
+    note(this.#device, id, `${hook} ${component}`, 'intent');
+    try {
+      await runHook(this.#device, generation, component, hook, {
+        onStarted: (identity) => noteHook(this.#device, identity),
+      });
+    } catch (error) {
+      note(this.#device, id, `${hook} ${component}`, 'failed', codeOf(error));
+      throw error;
+    }
+    note(this.#device, id, `${hook} ${component}`, 'done');
+  }
+
+  /** What runs again is told truthfully: where it is not well, there is an alert. */
+  async #lookAtOld(old: Generation): Promise<void> {
+    for (const component of this.#order(old)) {
+      try {
+        if (this.#job.transitions <= totalBudget) await awaitHealth(this.#device, old, [component]);
+      } catch (error) {
+        this.#unhealthy(component, error);
+      }
+    }
+  }
+
+  #unhealthy(component: string, error: unknown): void {
+    const message = `${component} does not run as it should after going back: ${error instanceof Error ? error.message : String(error)}`;
+    raiseAlert(this.#device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });
+  }
+
+  #setPlan(state: PlanState, reason?: string): void {
+    setPlanState(this.#device, this.#job.plan, state, reason === undefined ? {} : { reason });
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * One poll of the device: trust is brought up to date, then the plan, then whoever looks is told. Computing the plan is skipped
+ * while nothing is new; once a minute it is done all the same, since rollout shares, holds and approvals move with time.
+ */
+import { codeOf, type Omission } from '@countersign/protocol';
+import { clearAlert, raiseAlert } from '../device/alerts.ts';
+import { timeText } from '../device/audit.ts';
+import { readSetting, writeSetting } from '../device/database.ts';
+import type { Device } from '../device/device.ts';
+import { computeDevicePlan, lastOmissions, type PlanRequests } from '../consent/planning.ts';
+import { openPlan, type PlanState } from '../generations/plans.ts';
+import { refreshTrust } from '../trust/refresh.ts';
+
+export interface PollResult {
+  /** Whether the server had anything new. */
+  readonly changed: boolean;
+  /** The open plan; null where there is nothing to decide or do. */
+  readonly plan: { readonly digest: string; readonly state: PlanState } | null;
+  readonly omitted: readonly Omission[];
+}
+
+export interface LastPoll {
+  readonly at: string;
+  /** `ok`, or the code of what went wrong. */
+  readonly outcome: string;
+}
+
+const minute = 60_000;
+const computed = new WeakMap<Device['database'], number>();
+
+/**
+ * Polls once. The caller holds the device lock. What a person asks for (`asked`) is planned in any case.
+ * @throws what `refreshTrust` and `computeDevicePlan` throw; what was trusted and planned before stays
+ */
+export async function poll(device: Device, asked: PlanRequests = {}): Promise<PollResult> {
+  try {
+    const view = await refreshTrust(device);
+    const isAsked = (asked.requests?.length ?? 0) + (asked.removals?.length ?? 0) > 0;
+    if (view.changed || isAsked || performance.now() - (computed.get(device.database) ?? -Infinity) > minute) {
+      await computeDevicePlan(device, view, asked);
+      computed.set(device.database, performance.now());
+      tellOfUpdate(device);
+    }
+    noteOutcome(device, 'ok');
+    const open = openPlan(device);
+    return {
+      changed: view.changed,
+      plan: open && { digest: open.digest, state: open.state },
+      omitted: lastOmissions(device),
+    };
+  } catch (error) {
+    noteOutcome(device, codeOf(error) ?? 'INTERNAL');
+    throw error;
+  }
+}
+
+/** Somebody has to be told that there is something to decide; once it is decided, no longer. */
+function tellOfUpdate(device: Device): void {
+  const open = openPlan(device);
+  if (open?.state !== 'offered' && open?.state !== 'awaiting-approval') return clearAlert(device, 'UPDATE_AVAILABLE');
+  const critical = open.plan.steps.some(({ urgency }) => urgency !== 'routine');
+  const names = open.plan.steps.map(({ component, to }) => `${component} ${to?.version ?? '(removal)'}`).join(', ');
+  raiseAlert(device, {
+    code: 'UPDATE_AVAILABLE',
+    severity: critical ? 'warning' : 'info',
+    message: `a change waits for a technician's approval: ${names}`,
+  });
+}
+
+/** Written when it differs, or once a minute: a poll in which nothing happens must not wear the disk. */
+function noteOutcome(device: Device, outcome: string): void {
+  const last = readSetting<LastPoll>(device.database, 'lastPoll');
+  const now = device.clock();
+  if (last?.outcome === outcome && Math.abs(now.getTime() - Date.parse(last.at)) < minute) return;
+  writeSetting(device.database, 'lastPoll', { at: timeText(now), outcome });
+}

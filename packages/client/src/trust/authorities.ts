@@ -1,0 +1,81 @@
+/**
+ * The two authority chains as this device has accepted them. Every line that was ever accepted is kept, so that a shorter or other
+ * chain is refused whatever the repository says; they outlive metadata. TUF only brings them here: what is in them is
+ * judged by their own signatures.
+ */
+import { Buffer } from 'node:buffer';
+import { readChain, type AuthorityBodies, type AuthorityChain, type AuthorityKind } from '@countersign/protocol';
+import { appendAudit } from '../device/audit.ts';
+import { transact } from '../device/database.ts';
+import type { Device } from '../device/device.ts';
+import { readShippedPackage } from './trust-on-device.ts';
+
+interface Line {
+  readonly version: number;
+  readonly sha256: string;
+  readonly envelope: Uint8Array;
+}
+
+const acceptedLines = (device: Device, kind: AuthorityKind): Line[] =>
+  device.database
+    .prepare('SELECT version, sha256, envelope FROM authority_line WHERE kind = ? ORDER BY version')
+    .all(kind) as unknown as Line[];
+
+/**
+ * Judges a chain as the repository has it and keeps its new lines. The caller holds the device lock.
+ * @throws AUTHORITY_CHAIN AUTHORITY_ROLLBACK AUTHORITY_FORK AUTHORITY_BODY FORMAT_* DEVICE_PACKAGE
+ */
+export function acceptChain<K extends AuthorityKind>(device: Device, kind: K, bytes: Uint8Array): AuthorityChain<K> {
+  const accepted = acceptedLines(device, kind);
+  const shipped = readShippedPackage(device)[kind];
+  const chain = readChain(
+    kind,
+    bytes,
+    shipped,
+    accepted.map(({ sha256 }) => sha256),
+  );
+  if (chain.version > accepted.length)
+    transact(device.database, () => {
+      const insert = device.database.prepare('INSERT INTO authority_line VALUES (?, ?, ?, ?)');
+      for (let at = accepted.length; at < chain.version; at++)
+        insert.run(kind, at + 1, chain.digests[at]!, chain.lines[at]!);
+      appendAudit(device, 'authority-accepted', {
+        authority: kind,
+        version: chain.version,
+        line: chain.digests.at(-1)!,
+      });
+    });
+  return chain;
+}
+
+interface Known {
+  readonly digest: string;
+  readonly body: AuthorityBodies[AuthorityKind];
+}
+const known = new WeakMap<Device['database'], Map<AuthorityKind, Known>>();
+
+/** The newest body that this device accepted, or the shipped one: also without a network, and past its expiry. */
+export function lastAuthority<K extends AuthorityKind>(device: Device, kind: K): AuthorityBodies[K] {
+  const newest = device.database
+    .prepare('SELECT version, sha256 FROM authority_line WHERE kind = ? ORDER BY version DESC LIMIT 1')
+    .get(kind) as { version: number; sha256: string } | undefined;
+  const digest = newest?.sha256 ?? 'shipped';
+  let cache = known.get(device.database);
+  if (cache === undefined) known.set(device.database, (cache = new Map<AuthorityKind, Known>()));
+  const cached = cache.get(kind);
+  if (cached?.digest === digest) return cached.body as AuthorityBodies[K];
+  const lines = acceptedLines(device, kind);
+  const shipped = readShippedPackage(device)[kind];
+  const bytes =
+    lines.length === 0
+      ? shipped
+      : Buffer.concat(lines.flatMap(({ envelope }) => [Buffer.from(envelope), Buffer.from('\n')]));
+  const { body } = readChain(
+    kind,
+    bytes,
+    shipped,
+    lines.map(({ sha256 }) => sha256),
+  );
+  cache.set(kind, { digest, body });
+  return body;
+}

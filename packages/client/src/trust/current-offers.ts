@@ -1,0 +1,164 @@
+/**
+ * What is on offer to this device: the channel's offers that are for its model and platform and have reached it, each judged from
+ * its own signatures. What is refused is recorded with its code and raises an alert; it never becomes a candidate. An offer that
+ * cannot be fetched just now is an error, not a refusal.
+ */
+import { Buffer } from 'node:buffer';
+import {
+  blockedReason,
+  codeOf,
+  escapeText,
+  isEligible,
+  offerFits,
+  rolloutPosition,
+  type Candidate,
+  type Offer,
+} from '@countersign/protocol';
+import { clearAlert, raiseAlert } from '../device/alerts.ts';
+import { appendAudit, timeText } from '../device/audit.ts';
+import { readSetting, transact } from '../device/database.ts';
+import type { Device } from '../device/device.ts';
+import type { DocumentSource } from './documents.ts';
+import { isUnreached, type TrustDocuments } from './refresh.ts';
+import {
+  checkListed,
+  fetchEvidence,
+  judgeEvidence,
+  keepRelease,
+  readEvidence,
+  type JudgedRelease,
+  type ReleaseEvidence,
+} from './release-evidence.ts';
+
+export interface Refusal {
+  readonly release: string;
+  readonly component: string;
+  readonly version: string;
+  readonly code: string;
+  readonly reason: string;
+}
+
+export interface CurrentOffers {
+  readonly candidates: readonly Candidate[];
+  /** By release digest: what was judged good now. */
+  readonly judged: ReadonlyMap<string, JudgedRelease>;
+  readonly refusals: readonly Refusal[];
+}
+
+/** Verdicts of this process, good while exactly the same documents and evidence are looked at. */
+interface Verdict {
+  readonly codesign: object;
+  readonly revocations: object;
+  /** sha256 of the snapshot; null without a source. */
+  readonly snapshot: string | null;
+  readonly judged: JudgedRelease;
+}
+const verdicts = new WeakMap<Device['database'], Map<string, Verdict>>();
+
+/**
+ * Judges every offer that is for this device now. With a `source` by what trusted metadata lists now; without one (no network) by the
+ * evidence that was good before, against the documents given. Records refusals and releases. The caller holds the device lock.
+ * @throws SOURCE_* where something has to be fetched and cannot be
+ */
+export async function currentOffers(
+  device: Device,
+  documents: TrustDocuments,
+  source: DocumentSource | null,
+): Promise<CurrentOffers> {
+  const candidates: Candidate[] = [];
+  const judged = new Map<string, JudgedRelease>();
+  const refusals: Refusal[] = [];
+  for (const offer of offersHere(device, documents)) {
+    const { component, version, release } = offer;
+    const blocked = blockedReason(documents.channel, component, version);
+    if (blocked !== undefined) {
+      refusals.push({ release, component, version, code: 'RELEASE_BLOCKED', reason: blocked });
+      continue;
+    }
+    try {
+      const verdict = await judgeOffer(device, offer, documents, source);
+      if (verdict === null) continue;
+      judged.set(release, verdict);
+      const { manifest, terms } = verdict.statement.predicate;
+      candidates.push({ offer, manifest, terms });
+    } catch (error) {
+      if (isUnreached(error)) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      refusals.push({ release, component, version, code: codeOf(error) ?? 'INTERNAL', reason });
+    }
+  }
+  for (const refusal of refusals) recordRefusal(device, refusal);
+  forgetRefusals(device, [...judged.keys()]);
+  return { candidates, judged, refusals };
+}
+
+/** For this model and platform, and reached by their rollout. */
+function offersHere(device: Device, { channel }: TrustDocuments): Offer[] {
+  const setting = (key: string): string => readSetting<string>(device.database, key) ?? '';
+  const seed = Buffer.from(setting('rolloutSeed'), 'hex');
+  const now = device.clock();
+  return channel.offers.filter(
+    (offer) =>
+      offerFits(offer, setting('model'), setting('platform')) &&
+      isEligible(offer.rollout, rolloutPosition(seed, offer.release), now),
+  );
+}
+
+/** Null where there is neither a network nor evidence. */
+async function judgeOffer(
+  device: Device,
+  offer: Offer,
+  { codesign, revocations }: TrustDocuments,
+  source: DocumentSource | null,
+): Promise<JudgedRelease | null> {
+  let cache = verdicts.get(device.database);
+  if (cache === undefined) verdicts.set(device.database, (cache = new Map<string, Verdict>()));
+  const state = source?.session.state;
+  const snapshot = state?.snapshot?.sha256 ?? null;
+  const known = cache.get(offer.release);
+  // A role that has expired since is not in the state any more, and has to be looked up again.
+  const listed = state === undefined || state.targets.has(`component-${offer.component}`);
+  if (known?.codesign === codesign && known.revocations === revocations && known.snapshot === snapshot && listed)
+    return known.judged;
+  const evidence: ReleaseEvidence | null =
+    source === null ? readEvidence(device, offer.release) : await fetchEvidence(device, source, offer);
+  if (evidence === null) return null;
+  const judged = judgeEvidence(offer, evidence, { codesign, revocations });
+  if (source !== null) {
+    await checkListed(source, judged);
+    keepRelease(device, offer, judged, evidence);
+  }
+  cache.set(offer.release, { codesign, revocations, snapshot, judged });
+  return judged;
+}
+
+/** Keeps the newest code of a refused release and tells it once. */
+export function recordRefusal(device: Device, { release, component, version, code, reason }: Refusal): void {
+  const { database } = device;
+  const known = database.prepare('SELECT code FROM refusal WHERE release = ?').get(release) as
+    { code: string } | undefined;
+  if (known?.code === code) return;
+  transact(database, () => {
+    database
+      .prepare('INSERT OR REPLACE INTO refusal (release, component, version, code, at) VALUES (?, ?, ?, ?, ?)')
+      .run(release, component, version, code, timeText(device.clock()));
+    appendAudit(device, 'release-refused', { release, component, version, code, reason: escapeText(reason) });
+    raiseAlert(device, {
+      code,
+      component,
+      severity: code === 'RELEASE_BLOCKED' ? 'warning' : 'critical',
+      message: `${component} ${version} is refused: ${reason}`,
+    });
+  });
+}
+
+/** A release that is judged good now is refused no more. */
+function forgetRefusals(device: Device, releases: readonly string[]): void {
+  for (const release of releases) {
+    const row = device.database.prepare('SELECT component, code FROM refusal WHERE release = ?').get(release) as
+      { component: string; code: string } | undefined;
+    if (row === undefined) continue;
+    device.database.prepare('DELETE FROM refusal WHERE release = ?').run(release);
+    clearAlert(device, row.code, row.component);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Small signed documents: fetched as targets, by the digest and length that trusted metadata gives, and kept with that digest so
+ * that one that did not change is not fetched again. Their content is judged by whoever reads them.
+ */
+import { escapeText, sha256, type TargetFile } from '@countersign/protocol';
+import { lookUp, withResponse, type MetadataSession } from '@countersign/protocol/node';
+import { timeText } from '../device/audit.ts';
+import type { Device } from '../device/device.ts';
+import type { Connection, Server } from './servers.ts';
+import { trustError } from './trust-errors.ts';
+
+/** Where documents come from in one refresh. */
+export interface DocumentSource {
+  readonly session: MetadataSession;
+  readonly server: Server;
+  readonly connection: Connection;
+}
+
+/** The target's address with consistent snapshots: its digest before its name (specification §6.2.3). */
+export function targetUrl(server: Server, target: TargetFile): URL {
+  const cut = target.path.lastIndexOf('/') + 1;
+  return new URL(`${target.path.slice(0, cut)}${target.sha256}.${target.path.slice(cut)}`, server.targetsUrl);
+}
+
+/** The target as trusted metadata lists it. @throws TRUST_DOCUMENT where it is not listed, TUF_* SOURCE_* */
+export async function findDocument(session: MetadataSession, path: string): Promise<TargetFile> {
+  const { target } = await lookUp(session, path);
+  if (target === null) throw trustError('TRUST_DOCUMENT', `trusted metadata does not list ${escapeText(path)}`);
+  return target;
+}
+
+/**
+ * The document's exact bytes, from where it was kept or from the server. Not kept yet: `keepDocument` does, once it was judged.
+ * @throws TRUST_DOCUMENT (not listed, over `maximumBytes`, or not what was listed), TUF_* SOURCE_*
+ */
+export async function readDocument(
+  device: Device,
+  source: DocumentSource,
+  path: string,
+  maximumBytes: number,
+): Promise<{ bytes: Buffer; sha256: string }> {
+  const target = await findDocument(source.session, path);
+  const kept = device.database
+    .prepare('SELECT bytes FROM document WHERE path = ? AND sha256 = ?')
+    .get(path, target.sha256) as { bytes: Uint8Array } | undefined;
+  if (kept !== undefined && sha256(kept.bytes) === target.sha256)
+    return { bytes: Buffer.from(kept.bytes), sha256: target.sha256 };
+  if (target.length > maximumBytes)
+    throw trustError('TRUST_DOCUMENT', `${escapeText(path)} has ${target.length} bytes, allowed are ${maximumBytes}`);
+  return { bytes: await fetchTarget(source, target), sha256: target.sha256 };
+}
+
+export function keepDocument(device: Device, path: string, bytes: Uint8Array): void {
+  device.database
+    .prepare('INSERT OR REPLACE INTO document (path, sha256, bytes, accepted) VALUES (?, ?, ?, ?)')
+    .run(path, sha256(bytes), bytes, timeText(device.clock()));
+}
+
+/** A small target into memory: never more bytes than were listed. @throws TRUST_DOCUMENT SOURCE_* */
+async function fetchTarget({ server, connection }: DocumentSource, target: TargetFile): Promise<Buffer> {
+  const url = targetUrl(server, target);
+  return withResponse(
+    url,
+    {},
+    { ...connection.limits, dispatcher: connection.dispatcher },
+    async ({ statusCode, body }) => {
+      const wrong = (what: string): Error => trustError('TRUST_DOCUMENT', `${escapeText(target.path)} ${what}`);
+      if (statusCode !== 200) throw wrong(`is listed, the server answers ${statusCode}`);
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        length += chunk.length;
+        if (length > target.length) throw wrong(`has more than the ${target.length} bytes that are listed`);
+        chunks.push(chunk);
+      }
+      const bytes = Buffer.concat(chunks, length);
+      // The digest is what counts; a shorter file has another one.
+      if (sha256(bytes) !== target.sha256) throw wrong('is not the file that is listed');
+      return bytes;
+    },
+  );
+}

@@ -1,0 +1,36 @@
+/** What code signatures are judged by in this workspace: the codesign authority as it is published or pending, and the revocations. */
+import {
+  revocationsFormat,
+  revocationsPath,
+  revocationsType,
+  type CodesignAuthority,
+  type Revocations,
+} from '@countersign/protocol';
+import { nextBody } from './chains.ts';
+import { Workspace } from '../workspace/workspace.ts';
+
+export interface SigningRules {
+  readonly authority: CodesignAuthority;
+  readonly revocations: Revocations;
+}
+
+export const noRevocations: Revocations = {
+  _type: revocationsType,
+  certificates: [],
+  keys: [],
+  releases: [],
+  minimum: {},
+};
+
+/** Null before there is an authority. @throws AUTHORITY_* FORMAT_* WORKSPACE_DAMAGED */
+export function readSigningRules(directory: string): SigningRules | null {
+  const workspace = new Workspace(directory);
+  const authority = nextBody(workspace, 'codesign');
+  return authority && { authority, revocations: nextRevocations(workspace) };
+}
+
+/** The revocations as they will be after publishing. */
+export function nextRevocations(workspace: Workspace): Revocations {
+  const bytes = workspace.readDocument('revocations', revocationsPath);
+  return bytes ? revocationsFormat.parse(bytes, revocationsPath) : noRevocations;
+}

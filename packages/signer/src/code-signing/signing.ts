@@ -1,0 +1,132 @@
+/**
+ * Code-signs a packed release: one bundle line more, or one replaced where the same identity signed before. Invariants: only a
+ * release whose files are all as packed is signed; a signature that the workspace's authority would not believe is not
+ * written; when anything fails, the old bundles still stand.
+ */
+import { createHash, verify, X509Certificate } from 'node:crypto';
+import {
+  preAuthEncoding,
+  readBundles,
+  statementPayloadType,
+  verifySignature,
+  weighSignatures,
+  type CodeSignature,
+  type Matching,
+  type ReleaseBundle,
+  type ReleaseName,
+} from '@countersign/protocol';
+import { writeDurable } from '@countersign/protocol/node';
+import { artifactError } from '../releases/artifact-errors.ts';
+import { bundlesFile, readArtifact, releaseText, verifyArtifact, withArtifactLock } from '../releases/artifacts.ts';
+import { codeSigningError } from './code-signing-errors.ts';
+import type { CertificateSigner, KeySigner } from './statement-signer.ts';
+import type { SigningRules } from '../change/signing-rules.ts';
+
+export interface SignOptions {
+  readonly workspace: string;
+  readonly name: ReleaseName;
+  readonly signer: CertificateSigner | KeySigner;
+  /** Null where there is no authority yet: then only the form of the bundle is checked. */
+  readonly rules: SigningRules | null;
+  readonly now?: Date;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface Signed {
+  readonly release: string;
+  readonly lines: number;
+  readonly outcome: 'added' | 'replaced';
+  /** The new signature as the authority sees it. */
+  readonly signature: CodeSignature | null;
+  /** Roles with who fills them, and those that are short. */
+  readonly matching: Matching | null;
+  /** Other lines that do not count, and why. */
+  readonly refused: readonly string[];
+}
+
+/** @throws SIGN_* ARTIFACT_* CODESIGN_* FILE_WRITE DISK_FULL */
+export async function signRelease({
+  workspace,
+  name,
+  signer,
+  rules,
+  now = new Date(),
+  onProgress,
+}: SignOptions): Promise<Signed> {
+  const artifact = readArtifact(workspace, name);
+  await verifyArtifact(artifact, onProgress);
+  // Loaded when it is needed: these libraries take longer to load than most commands to run.
+  const { signStatement } = await import('./statement-signer.ts');
+  const line = await signStatement(artifact.statementBytes, signer, now);
+  checkOwnSignature(line, signer);
+  const own = rules && weighSignatures({ ...rules, bundles: line, component: name.component });
+  if (own && !own.signatures[0])
+    throw codeSigningError(
+      'SIGN_NOT_BELIEVED',
+      `the signature of ${releaseText(name)} would not count: ${own.refused.join('; ')}`,
+    );
+  return withArtifactLock(workspace, () => {
+    // Somebody else may have signed or packed while the authority for timestamps was asked.
+    const current = readArtifact(workspace, name);
+    if (current.release !== artifact.release)
+      throw artifactError('ARTIFACT_BUSY', `${releaseText(name)} was packed again while it was signed`);
+    const { bundles, outcome } = mergeBundle(current.bundles, line);
+    const merged = readBundles(bundles);
+    const weighed = rules && weighSignatures({ ...rules, bundles, component: name.component });
+    writeDurable(bundlesFile(workspace, name), bundles);
+    return {
+      release: artifact.release,
+      lines: merged.length,
+      outcome,
+      signature: own?.signatures[0] ?? null,
+      matching: weighed,
+      refused: weighed?.refused ?? [],
+    };
+  });
+}
+
+/** A token or vault may answer anything. @throws SIGN_KEY */
+function checkOwnSignature(line: Buffer, signer: CertificateSigner | KeySigner): void {
+  const { statement, signature } = readBundles(line)[0];
+  const signed = preAuthEncoding(statementPayloadType, statement);
+  const holds =
+    signer.kind === 'key'
+      ? verifySignature(signer.publicKey, signed, signature.toString('hex'))
+      : verify('sha256', signed, signer.publicKey, signature);
+  if (!holds) throw codeSigningError('SIGN_KEY', 'what the private key signed does not hold for its public key');
+}
+
+/** The lines with the new one: in the place of the same signer's, else at the end. @throws CODESIGN_BUNDLE */
+export function mergeBundle(
+  before: Buffer | null,
+  line: Buffer,
+): { readonly bundles: Buffer; readonly outcome: 'added' | 'replaced' } {
+  const lines = before === null ? [] : linesOf(before);
+  const signer = signerOf(readBundles(line)[0]);
+  const place = lines.findIndex((other) => signerOf(readBundles(other)[0]) === signer);
+  if (place === -1) return { bundles: Buffer.concat([...lines, line]), outcome: 'added' };
+  lines[place] = line;
+  return { bundles: Buffer.concat(lines), outcome: 'replaced' };
+}
+
+/** Each with its newline. */
+function linesOf(bundles: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  for (let start = 0; start < bundles.length;) {
+    const end = bundles.indexOf(0x0a, start) + 1;
+    lines.push(bundles.subarray(start, end));
+    start = end;
+  }
+  return lines;
+}
+
+/** Who signed, whatever the certificate: a renewed one has the same names. */
+function signerOf({ material }: ReleaseBundle): string {
+  if (material.kind === 'key') return `key ${material.hint}`;
+  try {
+    const { issuer, subject, subjectAltName } = new X509Certificate(material.der);
+    return `certificate ${JSON.stringify([issuer, subject, subjectAltName])}`;
+  } catch {
+    return `certificate ${createHash('sha256').update(material.der).digest('hex')}`;
+  }
+}

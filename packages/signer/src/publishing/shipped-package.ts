@@ -1,0 +1,53 @@
+/**
+ * `package/`: what ships with a device, root 1 and version 1 of both authority chains. It is there as soon as all three are signed; as
+ * long as nothing is published it follows the pending change, from then on what is there is never replaced.
+ */
+import { authorityPath, serialize } from '@countersign/protocol';
+import { makeFolder, readIfPresent, removeLeftovers, writeDurable } from '@countersign/protocol/node';
+import { signingState } from '../change/role-signatures.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+
+const maximumFile = 8 << 20;
+const files = { root: 'root.json', codesign: 'codesign.jsonl', devices: 'devices.jsonl' } as const;
+
+export interface ShippedPackage {
+  readonly root: Buffer;
+  readonly codesign: Buffer;
+  readonly devices: Buffer;
+}
+
+/** Null where it is not complete. */
+export function readPackage(folder: (name: string) => string): ShippedPackage | null {
+  const read = (name: string): Buffer | undefined => readIfPresent(folder(name), maximumFile);
+  const [root, codesign, devices] = [read(files.root), read(files.codesign), read(files.devices)];
+  return root && codesign && devices ? { root, codesign, devices } : null;
+}
+
+/** Writes what of the package is missing or has become another. */
+export function keepPackage(workspace: Workspace): void {
+  const before = readPackage((name) => workspace.file('package', name));
+  if (before && workspace.trustedRoles().length > 0) return;
+  const shipped = packageOf(workspace);
+  if (!shipped) return;
+  makeFolder(workspace.file('package'));
+  removeLeftovers(workspace.file('package'));
+  for (const part of ['codesign', 'devices', 'root'] as const)
+    if (!before?.[part].equals(shipped[part])) writeDurable(workspace.file('package', files[part]), shipped[part]);
+}
+
+/** As the workspace's state says it; null where something is not signed yet, or not known here. */
+export function packageOf(workspace: Workspace): ShippedPackage | null {
+  const root = workspace.firstRoot() ?? pendingFirstRoot(workspace);
+  const line = (kind: 'codesign' | 'devices'): Buffer | null => {
+    const chain = workspace.readDocument('authority', authorityPath(kind));
+    return chain && chain.subarray(0, chain.indexOf(0x0a) + 1);
+  };
+  const [codesign, devices] = [line('codesign'), line('devices')];
+  return root && codesign && devices ? { root, codesign, devices } : null;
+}
+
+function pendingFirstRoot(workspace: Workspace): Buffer | null {
+  const root = workspace.pendingRole('root');
+  if (root?.signed.version !== 1 || !signingState(workspace, 'root', root).complete) return null;
+  return serialize(root.signed, root.signatures);
+}

@@ -1,0 +1,42 @@
+/**
+ * The rooms of each package, ground first: a file imports only from its own room and from rooms before it. Files that stand beside
+ * the rooms are ground for all of them, apart from the entries, which put the rooms together and may import any.
+ * `eslint.config.js` holds the order; `test/tidy/rooms.test.ts` holds that every folder is a room and that imports have no circles.
+ */
+export const packages = [
+  {
+    source: 'packages/protocol/src',
+    rooms: ['tuf', 'release', 'authority', 'channel', 'code-signing', 'consent'],
+    entries: ['index.ts'],
+  },
+  {
+    source: 'packages/protocol/src/node',
+    rooms: ['files', 'terminal', 'http', 'archive', 'metadata'],
+    entries: ['index.ts'],
+  },
+  {
+    source: 'packages/signer/src',
+    rooms: ['workspace', 'keys', 'releases', 'code-signing', 'change', 'publishing', 'commands'],
+    entries: ['main.ts'],
+  },
+  {
+    source: 'packages/repo-server/src',
+    rooms: ['repository-stores', 'routes', 'commands'],
+    entries: ['main.ts', 'app.ts', 'server.ts', 'index.ts'],
+  },
+  {
+    source: 'packages/client/src',
+    rooms: [
+      'platform',
+      'device',
+      'trust',
+      'generations',
+      'consent',
+      'installing',
+      'service',
+      'reports',
+      'commands',
+    ],
+    entries: ['main.ts', 'index.ts'],
+  },
+];
