@@ -1,7 +1,8 @@
 // Rules that types cannot hold: direction of imports, purity of the protocol, no switched-off checks.
 import tseslint from 'typescript-eslint';
+import { packages } from './tools/rooms.ts';
 
-const node = [
+const impure = [
   'fs',
   'fs/promises',
   'net',
@@ -20,9 +21,62 @@ const node = [
   'stream',
   'url',
   'zlib',
-];
-const restrict = (patterns, paths = []) => ({ 'no-restricted-imports': ['error', { patterns, paths }] });
+].flatMap((name) => [name, `node:${name}`]);
 const apps = ['signer', 'repo-server', 'client'];
+
+/** What nothing in a package's sources may import, whatever its room. */
+function beyond(source) {
+  if (source === 'packages/protocol/src')
+    return {
+      patterns: [
+        { group: ['**/node/**', '@countersign/*'], message: 'the pure entry imports neither ./node nor a program' },
+      ],
+      paths: impure.map((name) => ({ name, message: 'the protocol is pure: no fs, net, clock or environment' })),
+    };
+  if (source === 'packages/protocol/src/node')
+    return { patterns: [{ group: ['@countersign/*'], message: 'the protocol imports no program' }], paths: [] };
+  const others = apps.filter((app) => !source.startsWith(`packages/${app}/`));
+  return {
+    patterns: others.map((other) => ({
+      group: [`@countersign/${other}`, `**/${other}/src/**`],
+      message: 'the programs never import each other',
+    })),
+    paths: [],
+  };
+}
+
+/** One block for each room, since a later block's patterns would replace an earlier one's. Tests may import any room. */
+function blocksOf({ source, rooms, entries }) {
+  const { patterns, paths } = beyond(source);
+  const half = source === 'packages/protocol/src' ? [`${source}/node/**`] : [];
+  const block = (files, ignores, more) => ({
+    files,
+    ignores: [...half, ...ignores],
+    rules: { 'no-restricted-imports': ['error', { patterns: [...patterns, ...more], paths }] },
+  });
+  const names = rooms.join('|');
+  return [
+    ...(half.length > 0 ? [] : [block([`${source}/**/*.test.ts`], [], [])]),
+    block(
+      entries.map((entry) => `${source}/${entry}`),
+      [],
+      [],
+    ),
+    block(
+      [`${source}/*.ts`],
+      ['**/*.test.ts', ...entries.map((entry) => `${source}/${entry}`)],
+      [{ regex: `^\\./(${names})/`, message: 'what stands beside the rooms is ground for them and imports none' }],
+    ),
+    ...rooms.map((room, at) => {
+      const above = [...rooms.slice(at + 1), ...entries.map((entry) => entry.replaceAll('.', '\\.'))].join('|');
+      return block(
+        [`${source}/${room}/**/*.ts`],
+        ['**/*.test.ts'],
+        [{ regex: `^(\\.\\./)+(${above})(/|$)`, message: `${room} imports only rooms below it: see tools/rooms.ts` }],
+      );
+    }),
+  ];
+}
 
 export default tseslint.config(
   { ignores: ['node_modules', 'fixtures/components', '**/*.d.ts'] },
@@ -43,13 +97,6 @@ export default tseslint.config(
     files: ['packages/protocol/src/**/*.ts'],
     ignores: ['packages/protocol/src/node/**', '**/*.test.ts'],
     rules: {
-      ...restrict(
-        [{ group: ['**/node/**', '@countersign/*'], message: 'the pure entry imports neither ./node nor a program' }],
-        [...node.flatMap((name) => [name, `node:${name}`])].map((name) => ({
-          name,
-          message: 'the protocol is pure: no fs, net, clock or environment',
-        })),
-      ),
       'no-restricted-globals': ['error', 'process', 'fetch', 'setTimeout', 'setInterval', 'performance'],
       'no-restricted-properties': [
         'error',
@@ -62,19 +109,5 @@ export default tseslint.config(
       ],
     },
   },
-  ...apps.map((app) => ({
-    files: [`packages/${app}/src/**/*.ts`],
-    rules: restrict(
-      apps
-        .filter((other) => other !== app)
-        .map((other) => ({
-          group: [`@countersign/${other}`, `**/${other}/src/**`],
-          message: 'the programs never import each other',
-        })),
-    ),
-  })),
-  {
-    files: ['packages/protocol/src/node/**/*.ts'],
-    rules: restrict([{ group: ['@countersign/*'], message: 'the protocol imports no program' }]),
-  },
+  ...packages.flatMap(blocksOf),
 );

@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Updater } from 'tuf-js';
 import { directoryStore, httpSource, lookUp, refresh } from '@countersign/protocol/node';
+import { sideBySide, timed, type Benchmark, type Row } from './measurement.ts';
 import { generateRepository } from './repository.ts';
 import { scratch } from './servers.ts';
-import { sideBySide, timed, type Benchmark, type Row } from './measurement.ts';
 
 async function measure(count: number, bits: number): Promise<Row> {
   const repository = generateRepository(count, bits);

@@ -3,8 +3,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { nginx, scratch } from './servers.ts';
 import { sideBySide, timed, type Benchmark } from './measurement.ts';
+import { nginx, scratch } from './servers.ts';
 
 const megabytes = 500;
 const goals = { share: 0.8, megabytes: 150 };

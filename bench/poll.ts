@@ -7,14 +7,14 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Updater } from 'tuf-js';
+import { writeSetting } from '../packages/client/src/device/database.ts';
 import { withLock } from '../packages/client/src/device/device.ts';
 import { poll } from '../packages/client/src/service/polling.ts';
 import { PublishedRepository } from '../test/support/published-repository.ts';
 import { publish, type TestServer } from '../test/support/publishing.ts';
 import { repositoryDevice } from '../test/support/repository-device.ts';
-import { writeSetting } from '../packages/client/src/device/database.ts';
-import { countersignServer, scratch } from './servers.ts';
 import { median, timed, type Benchmark, type Row } from './measurement.ts';
+import { countersignServer, scratch } from './servers.ts';
 
 const polls = 1000;
 const goals = { milliseconds: 1, bytes: 600 };

@@ -5,8 +5,8 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PublishedRepository } from '../test/support/published-repository.ts';
 import { publish, type TestServer } from '../test/support/publishing.ts';
-import { countersignServer, scratch } from './servers.ts';
 import { median, timed, type Benchmark } from './measurement.ts';
+import { countersignServer, scratch } from './servers.ts';
 
 const megabytes = 100;
 const rounds = 5;

@@ -5,8 +5,8 @@ import { basename, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { PublishedRepository } from '../test/support/published-repository.ts';
 import { publish, type TestServer } from '../test/support/publishing.ts';
-import { bareNode, countersignServer, nginx } from './servers.ts';
 import { sideBySide, type Benchmark } from './measurement.ts';
+import { bareNode, countersignServer, nginx } from './servers.ts';
 
 const seconds = 3;
 const goal = 0.7;

@@ -1,8 +1,8 @@
 /** The vendor's side of the demo: three people, their keys, the repository with its server, and releases. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Stage } from './stage.ts';
 import type { Device } from './device.ts';
+import type { Stage } from './stage.ts';
 
 const fast = '--insecure-fast-scrypt-for-demo';
 const components = ['instrument-runtime', 'remote-support', 'notification-client', 'diagnostics'];

@@ -7,7 +7,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join, posix, resolve } from 'node:path';
 import ts from 'typescript';
-import { packages } from './rooms.js';
+import { packages } from './rooms.ts';
 
 /** From a node to the nodes that it imports. */
 export type Graph = ReadonlyMap<string, ReadonlySet<string>>;

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { codeOf } from '@countersign/protocol';
 import { withLock } from '../../packages/client/src/device/device.ts';
-import { poll } from '../../packages/client/src/service/polling.ts';
-import { recover } from '../../packages/client/src/installing/recovery.ts';
 import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
+import { recover } from '../../packages/client/src/installing/recovery.ts';
+import { poll } from '../../packages/client/src/service/polling.ts';
 import { installedApp } from '../support/installed-app.ts';
 import { keepInUse, mountable, smallDisk } from '../support/small-disk.ts';
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { withLock } from '../../packages/client/src/device/device.ts';
-import { rollback, rollbackTarget } from '../../packages/client/src/installing/rollback.ts';
 import { checkRollback } from '../../packages/client/src/installing/rollback-check.ts';
+import { rollback, rollbackTarget } from '../../packages/client/src/installing/rollback.ts';
 import { attackScene, type AttackScene } from '../support/attack-scene.ts';
 import { pretendInstalled } from '../support/pretended-install.ts';
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { codeOf, releasePaths } from '@countersign/protocol';
-import { withLock } from '../../packages/client/src/device/device.ts';
 import { computeDevicePlan } from '../../packages/client/src/consent/planning.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
 import { refreshTrust } from '../../packages/client/src/trust/refresh.ts';
 import { attackScene } from '../support/attack-scene.ts';
 import { PublishedRepository } from '../support/published-repository.ts';

@@ -6,8 +6,8 @@ import type { CodesignAuthority } from '@countersign/protocol';
 import { vendor } from '../../demo/authority.ts';
 import { issuerText, oids } from '../../demo/certificates.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
-import { certificateSigner, statementBytes } from '../support/signed-release.ts';
 import { at, CodeSigningScene } from '../support/code-signing-scene.ts';
+import { certificateSigner, statementBytes } from '../support/signed-release.ts';
 
 const scene = await CodeSigningScene.make();
 after(() => scene.time.close());

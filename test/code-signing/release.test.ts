@@ -14,6 +14,7 @@ import {
 import { createAuthority, vendor } from '../../demo/authority.ts';
 import { oids, type CertificateRequest } from '../../demo/certificates.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
+import { at, CodeSigningScene } from '../support/code-signing-scene.ts';
 import {
   certificateSigner,
   noRevocations,
@@ -21,7 +22,6 @@ import {
   sampleAuthority,
   statementBytes,
 } from '../support/signed-release.ts';
-import { at, CodeSigningScene } from '../support/code-signing-scene.ts';
 
 const scene = await CodeSigningScene.make();
 after(() => scene.time.close());

@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { createAuthority } from '../../demo/authority.ts';
 import { preAuthEncoding, statementPayloadType } from '@countersign/protocol';
+import { createAuthority } from '../../demo/authority.ts';
 
 const entry = join(import.meta.dirname, 'code-signing');
 const folder = mkdtempSync(join(tmpdir(), 'countersign-bundles-'));

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { RepositorySimulator } from '../support/repository-simulator.ts';
 import { serveRepository } from '../support/repository-server.ts';
+import { RepositorySimulator } from '../support/repository-simulator.ts';
 
 const entry = join(import.meta.dirname, 'tuf-client');
 

@@ -6,8 +6,8 @@ import { codeOf } from '@countersign/protocol';
 import { lookUp, refresh, type MetadataSession } from '@countersign/protocol/node';
 import { Updater, type Fetcher } from 'tuf-js';
 import { DownloadHTTPError, DownloadLengthMismatchError } from 'tuf-js/dist/error.js';
-import type { Stricter } from './hardenings.ts';
 import { memoryStore } from '../support/memory-store.ts';
+import type { Stricter } from './hardenings.ts';
 
 export type Files = ReadonlyMap<string, Buffer>;
 export type Finding =

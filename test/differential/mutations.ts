@@ -5,8 +5,8 @@
 import { metadataFileName } from '@countersign/protocol';
 import type { RepositorySimulator, RoleDocument } from '../support/repository-simulator.ts';
 import type { TestKey } from '../support/tuf-keys.ts';
-import type { Random } from './random.ts';
 import type { HardeningName } from './hardenings.ts';
+import type { Random } from './random.ts';
 
 export interface Scene {
   readonly repo: RepositorySimulator;

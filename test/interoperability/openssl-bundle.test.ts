@@ -9,8 +9,8 @@ import { test } from 'node:test';
 import { preAuthEncoding, statementPayloadType } from '@countersign/protocol';
 import { createAuthority } from '../../demo/authority.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
-import { certificateSigner, statementBytes } from '../support/signed-release.ts';
 import { without } from '../../tools/system-parts.ts';
+import { certificateSigner, statementBytes } from '../support/signed-release.ts';
 
 interface BundleJson {
   dsseEnvelope: { payload: string; signatures: [{ sig: string }] };

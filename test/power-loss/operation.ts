@@ -5,8 +5,8 @@
 import { writeFileSync } from 'node:fs';
 import { serialize } from 'node:v8';
 import { withLock } from '../../packages/client/src/device/device.ts';
-import { closeConnections } from '../../packages/client/src/trust/refresh.ts';
 import { recover } from '../../packages/client/src/installing/recovery.ts';
+import { closeConnections } from '../../packages/client/src/trust/refresh.ts';
 import { networkScenarios } from './network.ts';
 import { inThreads, open, scenarios } from './scenarios.ts';
 

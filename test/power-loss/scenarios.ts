@@ -5,16 +5,16 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { unpackArchive } from '@countersign/protocol/node';
+import { verifyAudit } from '../../packages/client/src/device/audit.ts';
 import { openDevice, withLock, type Device } from '../../packages/client/src/device/device.ts';
 import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
-import { grantsFile, revokeCapability } from '../../packages/client/src/generations/grants.ts';
+import { effectiveGrants, grantsFile, revokeCapability } from '../../packages/client/src/generations/grants.ts';
+import { openJob } from '../../packages/client/src/generations/journal.ts';
+import { verifyArchive } from '../../packages/client/src/generations/store.ts';
 import { runHook } from '../../packages/client/src/installing/hooks.ts';
 import { install, type InstallRequest } from '../../packages/client/src/installing/installer.ts';
-import { openJob } from '../../packages/client/src/generations/journal.ts';
 import { recover } from '../../packages/client/src/installing/recovery.ts';
 import { rollback } from '../../packages/client/src/installing/rollback.ts';
-import { verifyArchive } from '../../packages/client/src/generations/store.ts';
-import { verifyAudit } from '../../packages/client/src/device/audit.ts';
 import { acceptPolicy, makeKit, prepare, type Kit, type Wish } from '../support/release-kit.ts';
 
 export interface Scenario {
@@ -177,13 +177,16 @@ export async function arrangeDevice(
 
 /** What a device is: everything that must be either as before the operation or as after it. */
 export function describeDevice(device: Device): string {
-  const components = currentGeneration(device)?.components ?? [];
+  const running = currentGeneration(device);
   return JSON.stringify(
-    components.map(({ component, version, release, grants, archives }) => ({
+    (running?.components ?? []).map(({ component, version, release, manifest, archives }) => ({
       component,
       version,
       release,
-      grants: grants.map(({ capability, scope }) => [capability, scope]),
+      grants: effectiveGrants(device, running!.number, { component, manifest }).map(({ capability, scope }) => [
+        capability,
+        scope,
+      ]),
       archives: archives.map(({ capability, sha256 }) => [capability, sha256]),
     })),
   );
@@ -220,10 +223,12 @@ export async function restart(directory: string, services: 'died' | 'live'): Pro
 async function checkWhole(device: Device, services: 'died' | 'live', faults: string[]): Promise<void> {
   const note = (what: string) => (error: unknown) => void faults.push(`${what}: ${String(error)}`);
   const generation = currentGeneration(device);
-  for (const { component, version, archives, grants } of generation?.components ?? []) {
+  for (const installed of generation?.components ?? []) {
+    const { component, version, archives } = installed;
     for (const { sha256 } of archives) await verifyArchive(device, sha256).catch(note(component));
     if (services === 'died') await runHook(device, generation!, component, 'start').catch(note(`${component} start`));
     await runHook(device, generation!, component, 'health').catch(note(`${component} ${version} health`));
+    const grants = effectiveGrants(device, generation!.number, installed);
     const file = JSON.parse(readFileSync(grantsFile(device, component), 'utf8')) as {
       version: string;
       grants: { id: string }[];

@@ -9,8 +9,6 @@ import { join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
 import { sha256 } from '@countersign/protocol';
 import { memoryStore } from '@countersign/protocol/node';
-import { cutEverywhere, sitesOf, type Cutting } from './cutting.ts';
-import type { Call } from './disk-model.ts';
 import {
   copyOf,
   end,
@@ -24,6 +22,8 @@ import {
   type Versions,
 } from '../support/publication-scene.ts';
 import type { ServerFolder } from '../support/publishing.ts';
+import { cutEverywhere, sitesOf, type Cutting } from './cutting.ts';
+import type { Call } from './disk-model.ts';
 
 const posix = { skip: process.platform === 'win32' && 'paths and folder syncs are POSIX' };
 const folder = mkdtempSync(join(tmpdir(), 'countersign-server-cut-'));

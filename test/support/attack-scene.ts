@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { codeOf } from '@countersign/protocol';
-import { withLock } from '../../packages/client/src/device/device.ts';
 import { computeDevicePlan, type DevicePlan } from '../../packages/client/src/consent/planning.ts';
+import { withLock } from '../../packages/client/src/device/device.ts';
 import { openPlan } from '../../packages/client/src/generations/plans.ts';
 import { lastDocuments, refreshTrust, type TrustView } from '../../packages/client/src/trust/refresh.ts';
 import { PublishedRepository, type RepositoryOptions, type RepositoryServer } from './published-repository.ts';

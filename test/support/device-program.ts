@@ -5,9 +5,9 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
-import { makeKit, type KitOptions } from './release-kit.ts';
 import type { PublishedRepository } from './published-repository.ts';
 import type { ReleaseFiles, TestArchive } from './release-files.ts';
+import { makeKit, type KitOptions } from './release-kit.ts';
 
 const program = resolve(import.meta.dirname, '../../packages/client/bin/countersign-device.js');
 

@@ -1,5 +1,6 @@
 /** Puts the rows that an install leaves into a device's database, without unpacking or starting anything. */
 import { decidePlan, type Manifest } from '@countersign/protocol';
+import type { DevicePlan } from '../../packages/client/src/consent/planning.ts';
 import { timeText } from '../../packages/client/src/device/audit.ts';
 import { transact } from '../../packages/client/src/device/database.ts';
 import {
@@ -12,7 +13,6 @@ import {
   writeGeneration,
   type NewComponent,
 } from '../../packages/client/src/generations/generations.ts';
-import type { DevicePlan } from '../../packages/client/src/consent/planning.ts';
 import { setPlanState } from '../../packages/client/src/generations/plans.ts';
 import type { ScratchDevice } from './scratch-device.ts';
 

@@ -15,8 +15,8 @@ import {
   type Revocations,
   type Statement,
 } from '@countersign/protocol';
-import { issuerText, type Issued } from '../../demo/certificates.ts';
 import { vendor, type Authority } from '../../demo/authority.ts';
+import { issuerText, type Issued } from '../../demo/certificates.ts';
 import type { CertificateSigner, KeySigner } from '../../packages/signer/src/code-signing/statement-signer.ts';
 
 export interface PinnedKey {

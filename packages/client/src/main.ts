@@ -5,11 +5,11 @@ import { runCommand } from '@countersign/protocol/node';
 import { addAccountCommands } from './commands/account.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addCapabilityCommands } from './commands/capability.ts';
-import { addChangeCommands } from './commands/run.ts';
 import { addComponentCommands } from './commands/component.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addInit } from './commands/init.ts';
 import { addPlanCommands } from './commands/plan.ts';
+import { addChangeCommands } from './commands/run.ts';
 import { addStatusCommands } from './commands/status.ts';
 import { defaultDirectory } from './platform/folder-safety.ts';
 

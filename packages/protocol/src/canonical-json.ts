@@ -45,6 +45,9 @@ export function parseCanonical(bytes: Uint8Array, what: string, maximumBytes: nu
   return value;
 }
 
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /** Deepest nesting of arrays and objects, without parsing; brackets inside strings do not count. */
 function depthOf(bytes: Uint8Array): number {
   let depth = 0;

@@ -5,8 +5,8 @@ import { serverError } from './errors.ts';
 import { readOnlineKeys } from './online-keys.ts';
 import { PublishedMetadata } from './published-metadata.ts';
 import { readReadiness } from './readiness.ts';
-import { Repository } from './repository.ts';
 import { DirectoryStore } from './repository-stores/directory.ts';
+import { Repository } from './repository.ts';
 import { stateFolder } from './server.ts';
 
 export interface Diagnosis {

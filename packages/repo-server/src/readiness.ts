@@ -1,6 +1,6 @@
 /** Whether the repository is well: what expires when, and who must act. Green, amber (act soon) or red (devices refuse, or will within a day). */
-import type { Repository } from './repository.ts';
 import { openMetadata, metadataFileName } from '@countersign/protocol';
+import type { Repository } from './repository.ts';
 
 export type Colour = 'green' | 'amber' | 'red';
 

@@ -7,8 +7,8 @@ import { PublishedRepository } from '../../../test/support/published-repository.
 import { makeServerFolder } from '../../../test/support/publishing.ts';
 import { readOnlineKeys } from './online-keys.ts';
 import { PublishedMetadata } from './published-metadata.ts';
-import { Repository } from './repository.ts';
 import { DirectoryStore } from './repository-stores/directory.ts';
+import { Repository } from './repository.ts';
 
 interface Scene {
   readonly signed: PublishedRepository;

@@ -19,8 +19,8 @@ import {
 } from '@countersign/protocol';
 import type { MetadataSource } from '@countersign/protocol/node';
 import { serverError } from './errors.ts';
-import { describeFile, isDue, writeSnapshot, writeTimestamp } from './online-roles.ts';
 import type { OnlineKeys } from './online-keys.ts';
+import { describeFile, isDue, writeSnapshot, writeTimestamp } from './online-roles.ts';
 import type { PublishedMetadata } from './published-metadata.ts';
 import type { RepositoryStore } from './repository-store.ts';
 

@@ -14,8 +14,8 @@ import { noScanner, Publications } from './publication.ts';
 import { PublishedMetadata } from './published-metadata.ts';
 import { PublisherList } from './publishers.ts';
 import { readReadiness } from './readiness.ts';
-import { Repository } from './repository.ts';
 import { DirectoryStore } from './repository-stores/directory.ts';
+import { Repository } from './repository.ts';
 import { Staging } from './staging.ts';
 
 export interface ServerOptions {

@@ -6,9 +6,9 @@ import { confirm, isCancel, select, text } from '@clack/prompts';
 import { textFor, type Plan } from '@countersign/protocol';
 import type { Terminal } from '@countersign/protocol/node';
 import type { Decisions } from '../consent/decisions-file.ts';
-import { clientError } from '../device/errors.ts';
 import { describeDecision, describePlan, type PlanSources } from '../consent/plan-text.ts';
 import { paragraphs, wrap } from '../consent/text-layout.ts';
+import { clientError } from '../device/errors.ts';
 
 const orCancel = <T>(answer: T): Exclude<T, symbol> => {
   if (isCancel(answer)) throw clientError('CANCELLED', 'the person ended the question');

@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process';
 import type { Command } from 'commander';
 import { codeOf } from '@countersign/protocol';
-import { withDevice } from './session.ts';
 import { clientError } from '../device/errors.ts';
 import { baseOf, currentGeneration, findComponent } from '../generations/generations.ts';
 import { commandOf } from '../installing/hooks.ts';
+import { withDevice } from './session.ts';
 
 export function addComponentCommands(program: Command): void {
   program

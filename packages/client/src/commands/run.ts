@@ -1,12 +1,12 @@
 /** `countersign-device run|install|rollback`: what changes the running generation. */
 import { InvalidArgumentError, type Command } from 'commander';
 import type { Progress as Bar, Terminal } from '@countersign/protocol/node';
-import { handlersOf } from '../service/handlers.ts';
-import type { InstallOutcome, InstallProgress } from '../installing/install-flow.ts';
-import { perform } from '../service/intents.ts';
 import { findPlan } from '../consent/plan-releases.ts';
-import { serve } from '../service/service.ts';
+import type { InstallOutcome, InstallProgress } from '../installing/install-flow.ts';
 import type { Outcome } from '../installing/switch.ts';
+import { handlersOf } from '../service/handlers.ts';
+import { perform } from '../service/intents.ts';
+import { serve } from '../service/service.ts';
 import { addPersonOptions, askerOf, withDevice, type PersonOptions } from './session.ts';
 
 type Ended = Exclude<Outcome, { outcome: 'abandoned' }>;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { verifySignature } from '@countersign/protocol';
 import { scratchDevice } from '../../../../test/support/scratch-device.ts';
-import { addAccount, listAccounts, signIn } from './accounts.ts';
 import { verifyAudit } from '../device/audit.ts';
+import { addAccount, listAccounts, signIn } from './accounts.ts';
 
 const weakCostsForTests = { N: 16, r: 8, p: 1 };
 const kim = {

@@ -17,9 +17,9 @@ import {
 } from 'node:crypto';
 import { keyIdOf, type CountersignError, type PublicKey } from '@countersign/protocol';
 import { appendAudit, personCommitment, timeText } from '../device/audit.ts';
-import { consentError } from './consent-errors.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
+import { consentError } from './consent-errors.ts';
 
 /** What an account may do: technicians approve plans; administrators set the model and recover. */
 export type AccountRole = 'technician' | 'administrator';

@@ -12,11 +12,11 @@ import {
   type Plan,
 } from '@countersign/protocol';
 import { scratchDevice, type ScratchDevice } from '../../../../test/support/scratch-device.ts';
-import { addAccount, signIn, type SignedIn } from './accounts.ts';
-import { holdPlan, readApproval, recordAnswer, signAnswer, type Answer, type SignedAnswer } from './approvals.ts';
 import { personCommitment, verifyAudit } from '../device/audit.ts';
 import { readSetting } from '../device/database.ts';
 import { openPlan, readPlan, setPlanState } from '../generations/plans.ts';
+import { addAccount, signIn, type SignedIn } from './accounts.ts';
+import { holdPlan, readApproval, recordAnswer, signAnswer, type Answer, type SignedAnswer } from './approvals.ts';
 
 const decision = (capability: string, change: Partial<Decision> = {}): Decision => ({
   capability,

@@ -23,6 +23,11 @@ import {
   type Envelope,
   type PublicKey,
 } from '@countersign/protocol';
+import { appendAudit, personCommitment, timeText } from '../device/audit.ts';
+import { readSetting, transact, writeSetting } from '../device/database.ts';
+import type { Device } from '../device/device.ts';
+import { pruneDownloads } from '../generations/download-folder.ts';
+import { readPlan, setPlanState, undecidedStates, waitingStates, type PlanState } from '../generations/plans.ts';
 import { listAccounts, type Account, type SignedIn } from './accounts.ts';
 import {
   checkRecord,
@@ -34,12 +39,7 @@ import {
   termsOf,
   type Answer,
 } from './approval-record.ts';
-import { appendAudit, personCommitment, timeText } from '../device/audit.ts';
 import { consentError } from './consent-errors.ts';
-import { readSetting, transact, writeSetting } from '../device/database.ts';
-import type { Device } from '../device/device.ts';
-import { pruneDownloads } from '../generations/download-folder.ts';
-import { readPlan, setPlanState, undecidedStates, waitingStates, type PlanState } from '../generations/plans.ts';
 
 export { personsNeeded, type Answer } from './approval-record.ts';
 

@@ -1,11 +1,7 @@
-/** Codes of consent on the device: the audit trail, accounts and their passwords, approvals. */
+/** Codes of consent on the device: accounts and their passwords, approvals. */
 import { errorsOf } from '@countersign/protocol';
 
 export const consentErrorTable = {
-  AUDIT_BROKEN: {
-    meaning: 'The audit trail was changed after it was written, or a signature in it does not hold.',
-    hint: 'keep the device folder as it is and export the trail; someone edited the database or restored an older one',
-  },
   ACCOUNT_NAME: {
     meaning: 'An account name or printed name is not in the allowed form.',
     hint: 'use 1 to 63 lower-case letters, digits, dot, dash or underscore for the account and 1 to 80 plain characters for the printed name',
@@ -25,10 +21,6 @@ export const consentErrorTable = {
   ACCOUNT_LOCKED: {
     meaning: 'After wrong passwords the account waits before it may be tried again.',
     hint: 'wait until the time in the message; the wait doubles with each wrong password',
-  },
-  APPROVAL_PLAN_UNKNOWN: {
-    meaning: 'The device has no plan with that digest.',
-    hint: 'see the current plan with countersign-device plan',
   },
   APPROVAL_PLAN_STATE: {
     meaning: 'The plan is no longer, or not yet, open for that answer.',

@@ -1,10 +1,10 @@
 /** What the releases of a plan say about themselves, from the statements and texts that were judged when it was computed. */
 import { readReleaseTexts, statementFormat, type Manifest, type Plan, type ReleaseTexts } from '@countersign/protocol';
-import { clientError } from '../device/errors.ts';
 import type { Device } from '../device/device.ts';
+import { clientError } from '../device/errors.ts';
 import { currentGeneration } from '../generations/generations.ts';
-import type { PlanSources } from './plan-text.ts';
 import { openPlan, readPlan, type StoredPlan } from '../generations/plans.ts';
+import type { PlanSources } from './plan-text.ts';
 
 /** Manifests and texts by component. A component that goes is described by what runs. */
 export function planSources(device: Device, plan: Plan, language: string): PlanSources {

@@ -6,10 +6,10 @@ import { repositoryDevice } from '../../../../test/support/repository-device.ts'
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';
 import { withLock } from '../device/device.ts';
-import { currentOffers } from '../trust/current-offers.ts';
-import { computeDevicePlan, recheckPlan, type DevicePlan, type PlanRequests } from './planning.ts';
 import { openPlan, readPlan, setPlanState } from '../generations/plans.ts';
+import { currentOffers } from '../trust/current-offers.ts';
 import { lastDocuments, type TrustView } from '../trust/refresh.ts';
+import { computeDevicePlan, recheckPlan, type DevicePlan, type PlanRequests } from './planning.ts';
 
 const transfer = { id: 'file-transfer', risk: 'phi' as const, scope: { area: ['logs'] } };
 

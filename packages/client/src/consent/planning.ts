@@ -22,7 +22,6 @@ import { readSetting, transact, writeSetting } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
 import { pruneDownloads } from '../generations/download-folder.ts';
 import { currentGeneration } from '../generations/generations.ts';
-import { currentOffers, recordRefusal, type CurrentOffers } from '../trust/current-offers.ts';
 import {
   openPlan,
   readPlan,
@@ -31,6 +30,7 @@ import {
   waitingStates,
   type StoredPlan,
 } from '../generations/plans.ts';
+import { currentOffers, recordRefusal, type CurrentOffers } from '../trust/current-offers.ts';
 import { denials } from '../trust/policy.ts';
 import { isUnreached, lastDocuments, refreshTrust, type TrustDocuments, type TrustView } from '../trust/refresh.ts';
 import { trustError } from '../trust/trust-errors.ts';

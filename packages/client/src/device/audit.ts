@@ -16,7 +16,7 @@ import {
   verifySignature,
   type PublicKey,
 } from '@countersign/protocol';
-import { consentError } from '../consent/consent-errors.ts';
+import { clientError } from './errors.ts';
 import { readSetting, transact, writeSetting } from './database.ts';
 import type { Device } from './device.ts';
 
@@ -93,13 +93,13 @@ export function verifyAudit(device: Device): { records: number; head: string } {
   const head = readSetting<ChainHead>(database, 'auditHead');
   // equivalent: the digest covers the number, so each of the two tells by itself
   if (head?.sequence !== previous?.sequence || head?.digest !== previous?.digest)
-    throw consentError(
+    throw clientError(
       'AUDIT_BROKEN',
       `the trail ends at record ${previous?.sequence ?? 0}, the device last wrote ${head?.sequence ?? 0}`,
     );
   for (const person of persons(device))
     if (personCommitment(person.salt, person.account, person.printed_name) !== person.commitment)
-      throw consentError('AUDIT_BROKEN', `the name behind commitment ${person.commitment.slice(0, 16)} was changed`);
+      throw clientError('AUDIT_BROKEN', `the name behind commitment ${person.commitment.slice(0, 16)} was changed`);
   return { records: previous?.sequence ?? 0, head: previous?.digest ?? none };
 }
 
@@ -138,7 +138,7 @@ function checkEnvelope(sequence: number, value: unknown, keys: ReadonlyMap<strin
 }
 
 const broken = (sequence: number, what: string): Error =>
-  consentError('AUDIT_BROKEN', `audit record ${sequence}: ${what}`, { context: { sequence } });
+  clientError('AUDIT_BROKEN', `audit record ${sequence}: ${what}`, { context: { sequence } });
 
 const rows = (device: Device): IterableIterator<AuditRow> =>
   device.database

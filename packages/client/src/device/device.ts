@@ -12,10 +12,9 @@ import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, escapeText } from '@countersign/protocol';
 import { makeFolder, takeLock, type ExclusiveLock } from '@countersign/protocol/node';
+import { checkFolder, protectFolder } from '../platform/folder-safety.ts';
 import { createDatabase, databaseFailure, databaseFile, openDatabase, readSetting } from './database.ts';
 import { clientError } from './errors.ts';
-import { engineError } from '../generations/engine-errors.ts';
-import { checkFolder, protectFolder } from '../platform/folder-safety.ts';
 
 export type Clock = () => Date;
 
@@ -138,7 +137,7 @@ export async function withLock<T>(device: Device, work: () => Promise<T> | T, op
 
 /** For functions that write: the caller must hold the lock. @throws DEVICE_NOT_LOCKED */
 export function requireLock(device: Device): void {
-  if (!held.has(device)) throw engineError('DEVICE_NOT_LOCKED', `writing to ${device.directory} without its lock`);
+  if (!held.has(device)) throw clientError('DEVICE_NOT_LOCKED', `writing to ${device.directory} without its lock`);
 }
 
 async function acquire(device: Device, end: number): Promise<ExclusiveLock> {

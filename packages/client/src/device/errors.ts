@@ -1,4 +1,4 @@
-/** The client's codes for its own folder and database; each larger part has a table of its own. */
+/** The client's codes for its folder, its database and its audit trail; each larger part has a table of its own. */
 import { errorsOf } from '@countersign/protocol';
 
 export const clientErrorTable = {
@@ -17,10 +17,6 @@ export const clientErrorTable = {
   DEVICE_BUSY: {
     meaning: 'Another process holds the device lock and did not answer in time.',
     hint: 'wait for the running command or service, or stop it, then try again',
-  },
-  DEVICE_FOLDER_UNSAFE: {
-    meaning: 'The data folder is a link or belongs to someone who is neither the service nor an administrator.',
-    hint: 'give the folder to the service account and make it a real folder',
   },
   DEVICE_PACKAGE: {
     meaning: 'The shipped package lacks a file, or a file is not what the device took over at init.',
@@ -56,6 +52,14 @@ export const clientErrorTable = {
     meaning:
       'The device database is lost or damaged. Installed components keep running; nothing is installed or removed.',
     hint: 'an administrator restores device.db from a backup or recovers the device as docs/operations.md says',
+  },
+  AUDIT_BROKEN: {
+    meaning: 'The audit trail was changed after it was written, or a signature in it does not hold.',
+    hint: 'keep the device folder as it is and export the trail; someone edited the database or restored an older one',
+  },
+  DEVICE_NOT_LOCKED: {
+    meaning: 'A defect of the program itself: device state was about to be written without the device lock.',
+    hint: 'report it; nothing was written',
   },
 } as const;
 

@@ -2,10 +2,6 @@
 import { errorsOf } from '@countersign/protocol';
 
 export const engineErrorTable = {
-  DEVICE_NOT_LOCKED: {
-    meaning: 'A defect of the program itself: device state was about to be written without the device lock.',
-    hint: 'report it; nothing was written',
-  },
   STORE_PREFIX_TAKEN: {
     meaning: 'Two different archives share the first 16 digits of their sha256, which names the folder in the store.',
     hint: 'this does not happen by chance: look at where the newer release comes from',
@@ -75,6 +71,10 @@ export const engineErrorTable = {
   CAPABILITY_NOT_GRANTED: {
     meaning: 'The capability to take back is not granted on this device.',
     hint: 'see countersign-device capability list',
+  },
+  APPROVAL_PLAN_UNKNOWN: {
+    meaning: 'The device has no plan with that digest.',
+    hint: 'see the current plan with countersign-device plan',
   },
 } as const;
 

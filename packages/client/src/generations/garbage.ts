@@ -6,9 +6,9 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { transact } from '../device/database.ts';
 import { requireLock, storeFolder, type Device } from '../device/device.ts';
+import { removeTree } from '../platform/removal.ts';
 import { currentRow } from './generations.ts';
 import { openJob, trimJournal } from './journal.ts';
-import { removeTree } from '../platform/removal.ts';
 
 /** The caller holds the lock. Returns the store folders that are still there because something holds them open. */
 export function collectGarbage(device: Device): string[] {

@@ -8,7 +8,6 @@ import { statementFormat, type Grant, type Manifest } from '@countersign/protoco
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { engineError } from './engine-errors.ts';
-import { effectiveGrants } from './grants.ts';
 import { archiveFolder } from './store.ts';
 
 export interface InstalledArchive {
@@ -25,8 +24,6 @@ export interface InstalledComponent {
   readonly platform: Manifest['platform'];
   readonly release: string;
   readonly manifest: Manifest;
-  /** What is open right now: granted, not revoked, not denied by policy. */
-  readonly grants: readonly Grant[];
   readonly archives: readonly InstalledArchive[];
 }
 
@@ -87,7 +84,6 @@ export function readGeneration(device: Device, number: number): Generation {
       return {
         ...component,
         manifest,
-        grants: effectiveGrants(device, number, component.component, manifest),
         archives: archivesOf(device, number, component.component),
       };
     }),
@@ -197,11 +193,6 @@ export function findComponent(generation: Generation | null, component: string):
   if (!found)
     throw engineError('COMPONENT_NOT_INSTALLED', `${component} is not in generation ${generation?.number ?? 0}`);
   return found;
-}
-
-/** The folder of a component's base in the running generation. @throws COMPONENT_NOT_INSTALLED */
-export function resolvePath(device: Device, component: string): string {
-  return baseOf(findComponent(currentGeneration(device), component)).folder;
 }
 
 export function baseOf(component: InstalledComponent): InstalledArchive {

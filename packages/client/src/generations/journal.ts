@@ -3,12 +3,12 @@
  * Invariants: a phase is entered in the same transaction as the state it stands for; every phase may be entered again after
  * a crash and does the same; a budget bounds how often phases are entered, so that nothing loops for ever.
  */
-import { transact } from '../device/database.ts';
 import { timeText } from '../device/audit.ts';
+import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
-import { engineError } from './engine-errors.ts';
-import type { Decisions } from './grants.ts';
 import type { ProcessIdentity } from '../platform/processes.ts';
+import { engineError } from './engine-errors.ts';
+import type { Decisions } from './capability-decisions.ts';
 
 /**
  * staging: unpacking, rows being prepared. stopping: the old components stop. starting: the new generation is current and its

@@ -3,8 +3,8 @@
  * audit trail. At most one plan is open at a time.
  */
 import { planFormat, type Plan } from '@countersign/protocol';
+import { engineError } from './engine-errors.ts';
 import { appendAudit, timeText } from '../device/audit.ts';
-import { consentError } from '../consent/consent-errors.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 
@@ -50,7 +50,7 @@ const stored = ({ body, ...row }: PlanRow): StoredPlan => ({ ...row, plan: planF
 /** @throws APPROVAL_PLAN_UNKNOWN */
 export function readPlan(device: Device, digest: string): StoredPlan {
   const row = device.database.prepare('SELECT * FROM plan WHERE digest = ?').get(digest) as PlanRow | undefined;
-  if (row === undefined) throw consentError('APPROVAL_PLAN_UNKNOWN', `this device has no plan ${digest.slice(0, 16)}`);
+  if (row === undefined) throw engineError('APPROVAL_PLAN_UNKNOWN', `this device has no plan ${digest.slice(0, 16)}`);
   return stored(row);
 }
 

@@ -14,8 +14,8 @@ import { codeOf, type CountersignError } from '@countersign/protocol';
 import { makeFolder, syncFolder, unpackArchive, verifyTree, writeFailure } from '@countersign/protocol/node';
 import { timeText } from '../device/audit.ts';
 import { requireLock, stagingFolder, storeFolder, type Device } from '../device/device.ts';
-import { engineError } from './engine-errors.ts';
 import { removeTree } from '../platform/removal.ts';
+import { engineError } from './engine-errors.ts';
 
 /** A complete file of an archive whose bytes were hashed, somewhere under staging. */
 export interface ReadyArchive {

@@ -8,15 +8,15 @@ import { PublishedRepository } from '../../../../test/support/published-reposito
 import type { ReleaseOptions } from '../../../../test/support/release-files.ts';
 import { repositoryDevice } from '../../../../test/support/repository-device.ts';
 import { addAccount, signIn } from '../consent/accounts.ts';
-import { openAlerts } from '../device/alerts.ts';
 import { recordAnswer, signAnswer } from '../consent/approvals.ts';
+import { computeDevicePlan, recheckBeforeSwitch } from '../consent/planning.ts';
+import { openAlerts } from '../device/alerts.ts';
 import { readSetting, writeSetting } from '../device/database.ts';
 import { withLock } from '../device/device.ts';
 import { downloadsFolder, pruneDownloads } from '../generations/download-folder.ts';
-import { decideInstall, fetchArchives, type DecidedInstall, type DownloadOptions } from './downloads.ts';
-import { computeDevicePlan, recheckBeforeSwitch } from '../consent/planning.ts';
 import { readPlan } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
+import { decideInstall, fetchArchives, type DecidedInstall, type DownloadOptions } from './downloads.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
 
 const archive = (size: number) => ({ bytes: randomBytes(size), unpacked: size, files: 1 });

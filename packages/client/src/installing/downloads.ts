@@ -22,15 +22,15 @@ import { readApproval } from '../consent/approvals.ts';
 import { readSetting } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
 import { downloadsFolder, pruneDownloads } from '../generations/download-folder.ts';
-import { targetUrl } from '../trust/documents.ts';
 import { currentGeneration } from '../generations/generations.ts';
-import type { ReadyStep } from './install-input.ts';
-import { freeBytes } from '../platform/disk.ts';
 import { readPlan, waitingStates } from '../generations/plans.ts';
+import { hasArchive, type ReadyArchive } from '../generations/store.ts';
+import { freeBytes } from '../platform/disk.ts';
+import { targetUrl } from '../trust/documents.ts';
 import { isUnreached, type TrustView } from '../trust/refresh.ts';
 import { configuredServers } from '../trust/servers.ts';
-import { hasArchive, type ReadyArchive } from '../generations/store.ts';
 import { trustError } from '../trust/trust-errors.ts';
+import type { ReadyStep } from './install-input.ts';
 
 export interface DownloadProgress {
   readonly done: number;

@@ -14,8 +14,8 @@ import type { Device } from '../device/device.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { baseOf, findComponent, type Generation, type InstalledComponent } from '../generations/generations.ts';
 import { grantsFile } from '../generations/grants.ts';
-import { runToEnd, type Command, type ProcessIdentity } from '../platform/processes.ts';
 import { archiveFiles, dataFolder, reportDamage } from '../generations/store.ts';
+import { runToEnd, type Command, type ProcessIdentity } from '../platform/processes.ts';
 
 export type HookName = 'stop' | 'start' | 'health';
 

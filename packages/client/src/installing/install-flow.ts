@@ -4,14 +4,14 @@
  * then waits for another try, or is void where it is no longer right.
  */
 import { codeOf } from '@countersign/protocol';
+import { recheckBeforeSwitch, recheckPlan } from '../consent/planning.ts';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import type { Device } from '../device/device.ts';
-import { decideInstall, fetchArchives, type DownloadProgress } from './downloads.ts';
 import { clientError } from '../device/errors.ts';
-import { install } from './installer.ts';
-import { recheckBeforeSwitch, recheckPlan } from '../consent/planning.ts';
 import { openPlan, readPlan, setPlanState, waitingStates, type StoredPlan } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
+import { decideInstall, fetchArchives, type DownloadProgress } from './downloads.ts';
+import { install } from './installer.ts';
 import type { Outcome, Progress } from './switch.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
 

@@ -14,13 +14,13 @@ import { scratchDevice } from '../../../../test/support/scratch-device.ts';
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';
 import { withLock, type Device } from '../device/device.ts';
-import { currentGeneration, currentRow, resolvePath } from '../generations/generations.ts';
+import { baseOf, currentGeneration, currentRow, findComponent } from '../generations/generations.ts';
 import { grantsFile, revokeCapability } from '../generations/grants.ts';
-import { install, type InstallRequest } from './installer.ts';
 import { openJob } from '../generations/journal.ts';
+import { archiveFolder } from '../generations/store.ts';
+import { install, type InstallRequest } from './installer.ts';
 import { recover } from './recovery.ts';
 import { rollback } from './rollback.ts';
-import { archiveFolder } from '../generations/store.ts';
 
 const posix = { skip: process.platform === 'win32' };
 const kits: Record<string, Kit> = {};
@@ -66,6 +66,8 @@ const put = (target: Device, wishes: readonly Wish[], changes: Partial<InstallRe
   withLock(target, () => install(target, { ...prepare(target, wishes), ...changes }));
 const data = (target: Device, component: string, file: string): string =>
   readFileSync(join(target.directory, 'data', component, file), 'utf8').trim();
+const baseFolder = (target: Device, component: string): string =>
+  baseOf(findComponent(currentGeneration(target), component)).folder;
 const grantsOf = (target: Device, component: string): string[] =>
   (JSON.parse(readFileSync(grantsFile(target, component), 'utf8')) as { grants: { id: string }[] }).grants.map(
     ({ id }) => id,
@@ -82,7 +84,7 @@ function checkTruth(target: Device, version: string | null): void {
   assert.equal(current?.components.find(({ component }) => component === 'app')?.version ?? null, version);
   if (version !== null) {
     assert.equal(data(target, 'app', 'running'), version);
-    assert.equal(readFileSync(join(resolvePath(target, 'app'), 'version'), 'utf8'), version);
+    assert.equal(readFileSync(join(baseFolder(target, 'app'), 'version'), 'utf8'), version);
   }
   const rows = target.database.prepare('SELECT directory FROM archive').all() as { directory: string }[];
   assert.deepEqual(readdirSync(join(target.directory, 'store')).sort(), rows.map(({ directory }) => directory).sort());
@@ -288,7 +290,7 @@ test('components stop and start by their requirements, and dependents with what 
     currentGeneration(target)?.components.map(({ component }) => component),
     ['zoo'],
   );
-  assert.throws(() => resolvePath(target, 'app'), { code: 'COMPONENT_NOT_INSTALLED' });
+  assert.throws(() => baseFolder(target, 'app'), { code: 'COMPONENT_NOT_INSTALLED' });
   assert.deepEqual(readdirSync(join(target.directory, 'grants')), ['zoo.json']);
 });
 
@@ -352,7 +354,7 @@ test(
   async () => {
     const target = device();
     await put(target, [{ kit: kits.one! }]);
-    writeFileSync(join(resolvePath(target, 'app'), 'version'), 'changed');
+    writeFileSync(join(baseFolder(target, 'app'), 'version'), 'changed');
     const { damaged } = await withLock(target, () => recover(target));
     assert.deepEqual(damaged, ['app']);
     assert.deepEqual(

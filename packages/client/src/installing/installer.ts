@@ -12,11 +12,11 @@ import { requireLock, type Device } from '../device/device.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { collectGarbage } from '../generations/garbage.ts';
 import { currentRow, nextGenerationNumber, readGeneration, writeGeneration } from '../generations/generations.ts';
-import { applyDecisions, readDecisions } from '../generations/grants.ts';
-import { checkInstall, type CheckedInstall, type ReadyStep } from './install-input.ts';
+import { applyDecisions, readDecisions } from '../generations/capability-decisions.ts';
 import { beginJob, countAttempts, enterPhase, note, openJob, type Job } from '../generations/journal.ts';
 import { setPlanState } from '../generations/plans.ts';
 import { storeArchive, verifyArchive } from '../generations/store.ts';
+import { checkInstall, type CheckedInstall, type ReadyStep } from './install-input.ts';
 import { drive, type OnProgress, type Outcome } from './switch.ts';
 
 export type { ReadyStep } from './install-input.ts';

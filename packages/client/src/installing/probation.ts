@@ -7,8 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, type CountersignError } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 import { engineError } from '../generations/engine-errors.ts';
-import type { Generation } from '../generations/generations.ts';
-import { findComponent } from '../generations/generations.ts';
+import { findComponent, type Generation } from '../generations/generations.ts';
 import { hookOf, runHook } from './hooks.ts';
 
 /** A failure of one component, for the decision to go back. */

@@ -13,12 +13,12 @@ import { requireLock, stagingFolder, type Device } from '../device/device.ts';
 import { collectGarbage } from '../generations/garbage.ts';
 import { currentGeneration } from '../generations/generations.ts';
 import { writeGrants } from '../generations/grants.ts';
-import { runHook } from './hooks.ts';
-import { reportUnhealthy } from './installer.ts';
 import { enterPhase, openJob, type Job } from '../generations/journal.ts';
+import { verifyArchive } from '../generations/store.ts';
 import { killIfSame } from '../platform/processes.ts';
 import { removeTree } from '../platform/removal.ts';
-import { verifyArchive } from '../generations/store.ts';
+import { runHook } from './hooks.ts';
+import { reportUnhealthy } from './installer.ts';
 import { drive, type OnProgress, type Outcome } from './switch.ts';
 
 export interface Recovery {

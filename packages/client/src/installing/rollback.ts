@@ -17,7 +17,7 @@ import {
   type Generation,
   type NewComponent,
 } from '../generations/generations.ts';
-import { readDecisions, reviveDecisions } from '../generations/grants.ts';
+import { readDecisions, reviveDecisions } from '../generations/capability-decisions.ts';
 import { beginJob, enterPhase } from '../generations/journal.ts';
 import { verifyArchive } from '../generations/store.ts';
 import { drive, type OnProgress, type Outcome } from './switch.ts';

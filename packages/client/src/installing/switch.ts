@@ -11,8 +11,8 @@ import { codeOf } from '@countersign/protocol';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import { appendAudit, timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
-import { dependencyOrder, withDependents } from '../generations/dependency-order.ts';
 import type { Device } from '../device/device.ts';
+import { dependencyOrder, withDependents } from '../generations/dependency-order.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import {
   dropGeneration,
@@ -22,8 +22,8 @@ import {
   writeCurrentRow,
   type Generation,
 } from '../generations/generations.ts';
-import { restoreDecisions, writeGrants } from '../generations/grants.ts';
-import { hookOf, runHook, type HookName } from './hooks.ts';
+import { restoreDecisions } from '../generations/capability-decisions.ts';
+import { writeGrants } from '../generations/grants.ts';
 import {
   endJob,
   enterPhase,
@@ -36,6 +36,7 @@ import {
   type Job,
 } from '../generations/journal.ts';
 import { setPlanState, type PlanState } from '../generations/plans.ts';
+import { hookOf, runHook, type HookName } from './hooks.ts';
 import { awaitHealth, ComponentFailure, forComponent } from './probation.ts';
 
 export type Outcome =

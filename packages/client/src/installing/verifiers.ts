@@ -8,8 +8,8 @@ import { clearAlert, raiseError } from '../device/alerts.ts';
 import { appendAudit } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import { requireLock, stagingFolder, type Device } from '../device/device.ts';
-import type { DecidedInstall } from './downloads.ts';
 import type { TrustView } from '../trust/refresh.ts';
+import type { DecidedInstall } from './downloads.ts';
 
 const verdictCodes = ['VERIFIERS_DISAGREE', 'VERIFIER_FAILED'] as const;
 

@@ -10,7 +10,7 @@ import { lstatSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { codeOf } from '@countersign/protocol';
-import { clientError } from '../device/errors.ts';
+import { platformError } from './platform-errors.ts';
 
 /** Where a device lives unless told otherwise. */
 export function defaultDirectory(): string {
@@ -22,14 +22,14 @@ export function defaultDirectory(): string {
 export function checkFolder(folder: string): void {
   const status = lstatSync(folder, { throwIfNoEntry: false });
   if (status === undefined) return;
-  if (status.isSymbolicLink()) throw clientError('DEVICE_FOLDER_UNSAFE', `${folder} is a link`);
-  if (!status.isDirectory()) throw clientError('DEVICE_FOLDER_UNSAFE', `${folder} is not a folder`);
+  if (status.isSymbolicLink()) throw platformError('DEVICE_FOLDER_UNSAFE', `${folder} is a link`);
+  if (!status.isDirectory()) throw platformError('DEVICE_FOLDER_UNSAFE', `${folder} is not a folder`);
   if (process.platform === 'win32') return checkWindowsOwner(folder);
   const service = process.geteuid!();
   if (!isTrustedOwner(status.uid, service))
-    throw clientError('DEVICE_FOLDER_UNSAFE', `${folder} belongs to user ${status.uid}, expected ${service} or 0`);
+    throw platformError('DEVICE_FOLDER_UNSAFE', `${folder} belongs to user ${status.uid}, expected ${service} or 0`);
   if ((status.mode & 0o002) !== 0)
-    throw clientError('DEVICE_FOLDER_UNSAFE', `everybody may write to ${folder}`, {
+    throw platformError('DEVICE_FOLDER_UNSAFE', `everybody may write to ${folder}`, {
       hint: `take the permission back: chmod o-w ${folder}`,
     });
 }
@@ -45,7 +45,7 @@ export function protectFolder(folder: string): void {
   try {
     execFileSync(command, [folder, '/inheritance:r', '/grant:r', ...grants], { stdio: 'ignore', timeout: 30_000 });
   } catch (cause) {
-    throw clientError(
+    throw platformError(
       'DEVICE_FOLDER_UNSAFE',
       `the access list of ${folder} cannot be set: ${codeOf(cause) ?? 'failed'}`,
       {
@@ -79,11 +79,11 @@ function checkWindowsOwner(folder: string): void {
     });
     lines = output.trim().split(/\r?\n/);
   } catch (cause) {
-    throw clientError('DEVICE_FOLDER_UNSAFE', `the owner of ${folder} cannot be read`, { cause });
+    throw platformError('DEVICE_FOLDER_UNSAFE', `the owner of ${folder} cannot be read`, { cause });
   }
   const owner = ownerOfSddl(lines[0] ?? '');
   if (owner === null || !isTrustedSid(owner, lines[1] ?? ''))
-    throw clientError('DEVICE_FOLDER_UNSAFE', `${folder} belongs to ${owner ?? 'nobody known'}`);
+    throw platformError('DEVICE_FOLDER_UNSAFE', `${folder} belongs to ${owner ?? 'nobody known'}`);
   checked.add(folder);
 }
 

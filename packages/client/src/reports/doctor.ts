@@ -7,15 +7,15 @@ import { describeError, httpSource } from '@countersign/protocol/node';
 import { listAccounts } from '../consent/accounts.ts';
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';
-import { lastAuthority } from '../trust/authorities.ts';
 import { readSetting } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { currentGeneration } from '../generations/generations.ts';
 import { openJob } from '../generations/journal.ts';
+import { verifyArchive } from '../generations/store.ts';
 import { freeBytes } from '../platform/disk.ts';
 import type { LastPoll } from '../service/polling.ts';
+import { lastAuthority } from '../trust/authorities.ts';
 import { allowedHosts, configuredServers, openConnection, type Server } from '../trust/servers.ts';
-import { verifyArchive } from '../generations/store.ts';
 import { readShippedPackage } from '../trust/trust-on-device.ts';
 
 export interface Diagnosis {

@@ -2,18 +2,18 @@
  * What a device does when it is asked, by a command or by the service on a command's behalf. Every handler runs under the device
  * lock and gets plain JSON; whoever asks with a password has it turned into a signature before.
  */
-import { appendAudit } from '../device/audit.ts';
 import { holdPlan, recordAnswer, type SignedAnswer } from '../consent/approvals.ts';
+import type { PlanRequests } from '../consent/planning.ts';
+import { appendAudit } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
 import { revokeCapability } from '../generations/grants.ts';
-import { installApproved, type InstallOptions, type InstallOutcome } from '../installing/install-flow.ts';
-import type { Handlers } from './intents.ts';
-import type { PlanRequests } from '../consent/planning.ts';
 import { openPlan, readPlan } from '../generations/plans.ts';
-import { poll, type PollResult } from './polling.ts';
-import { rollback } from '../installing/rollback.ts';
+import { installApproved, type InstallOptions, type InstallOutcome } from '../installing/install-flow.ts';
 import { checkRollback } from '../installing/rollback-check.ts';
+import { rollback } from '../installing/rollback.ts';
+import type { Handlers } from './intents.ts';
+import { poll, type PollResult } from './polling.ts';
 
 /** Who asked: the key of an account that signed in, or whoever may write to the device folder. */
 export interface Asker {

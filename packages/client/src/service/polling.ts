@@ -3,11 +3,11 @@
  * while nothing is new; once a minute it is done all the same, since rollout shares, holds and approvals move with time.
  */
 import { codeOf, type Omission } from '@countersign/protocol';
+import { computeDevicePlan, lastOmissions, type PlanRequests } from '../consent/planning.ts';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import { timeText } from '../device/audit.ts';
 import { readSetting, writeSetting } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
-import { computeDevicePlan, lastOmissions, type PlanRequests } from '../consent/planning.ts';
 import { openPlan, type PlanState } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
 

@@ -8,11 +8,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '@countersign/protocol';
 import { describeError } from '@countersign/protocol/node';
 import { withLock, type Device } from '../device/device.ts';
-import { handlersOf } from './handlers.ts';
 import { approvedPlan, installApproved } from '../installing/install-flow.ts';
+import { recover } from '../installing/recovery.ts';
+import { handlersOf } from './handlers.ts';
 import { answerIntents, attending, canWait, dropOldIntents } from './intents.ts';
 import { poll } from './polling.ts';
-import { recover } from '../installing/recovery.ts';
 
 export interface ServiceOptions {
   /** Seconds between polls when all is well; each is stretched by up to a tenth, so that devices do not march in step. */

@@ -6,9 +6,9 @@ import { PublishedRepository } from '../../../../test/support/published-reposito
 import { repositoryDevice } from '../../../../test/support/repository-device.ts';
 import { ed25519Key } from '../../../../test/support/signing-keys.ts';
 import { openAlerts } from '../device/alerts.ts';
+import { verifyAudit } from '../device/audit.ts';
 import { readSetting, writeSetting } from '../device/database.ts';
 import { closeConnections, lastDocuments, refreshTrust } from './refresh.ts';
-import { verifyAudit } from '../device/audit.ts';
 
 const published = (): PublishedRepository => {
   const repository = new PublishedRepository();

@@ -23,13 +23,13 @@ import {
 } from '@countersign/protocol';
 import { httpSource, refresh, type MetadataSession, type MetadataStore } from '@countersign/protocol/node';
 import { raiseError } from '../device/alerts.ts';
-import { acceptChain, lastAuthority } from './authorities.ts';
 import { readSetting } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
+import { acceptChain, lastAuthority } from './authorities.ts';
 import { keepDocument, readDocument, type DocumentSource } from './documents.ts';
 import { allowedHosts, configuredServers, openConnection, type Connection, type Server } from './servers.ts';
-import { deviceStore, noteSignedTime, readShippedPackage, warnOfClockBehind } from './trust-on-device.ts';
 import { trustError } from './trust-errors.ts';
+import { deviceStore, noteSignedTime, readShippedPackage, warnOfClockBehind } from './trust-on-device.ts';
 
 /** Everything signed that decisions are made by. */
 export interface TrustDocuments {

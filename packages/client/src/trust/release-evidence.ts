@@ -15,9 +15,9 @@ import {
   type Revocations,
   type Statement,
 } from '@countersign/protocol';
-import { findDocument, readDocument, type DocumentSource } from './documents.ts';
-import type { Device } from '../device/device.ts';
 import { timeText } from '../device/audit.ts';
+import type { Device } from '../device/device.ts';
+import { findDocument, readDocument, type DocumentSource } from './documents.ts';
 import { trustError } from './trust-errors.ts';
 
 /** A release as a channel or a generation names it. */

@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { keyIdOf, type PublicKey } from '../public-key.ts';
 import { authorityPayload, chainSignatures, extendChain, readChain } from './authority-chain.ts';
+import { checkCodesign } from './authority-rules.ts';
 import { codesignPayloadType, devicesType, type CodesignAuthority, type DevicesAuthority } from './authority.ts';
 import { signEnvelope, type EnvelopeSigner } from './dsse.ts';
-import { checkCodesign } from './authority-rules.ts';
 
 interface Key extends EnvelopeSigner {
   readonly key: PublicKey;

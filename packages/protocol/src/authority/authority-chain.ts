@@ -4,6 +4,7 @@
  * grows. A chain is judged with what was accepted before, so neither an older nor another chain gets through.
  */
 import { Buffer } from 'node:buffer';
+import { releaseError } from '../release/release-errors.ts';
 import type { Format } from '../schema.ts';
 import { sha256 } from '../text.ts';
 import { checkCodesign, checkDevices } from './authority-rules.ts';
@@ -16,7 +17,6 @@ import {
   type DevicesAuthority,
 } from './authority.ts';
 import { envelopeFormat, payloadOf, readEnvelope, verifiedSigners, type Envelope } from './dsse.ts';
-import { releaseError } from '../release/release-errors.ts';
 
 export interface AuthorityBodies {
   codesign: CodesignAuthority;

@@ -1,7 +1,7 @@
 /** What the body of an authority version must hold true of itself, beyond its schema. */
 import { keyIdOf, keyMaterial } from '../public-key.ts';
-import type { CodesignAuthority, DevicesAuthority } from './authority.ts';
 import { releaseError } from '../release/release-errors.ts';
+import type { CodesignAuthority, DevicesAuthority } from './authority.ts';
 
 const wrong = (what: string): Error => releaseError('AUTHORITY_BODY', what);
 

@@ -5,8 +5,8 @@
 import { Buffer } from 'node:buffer';
 import Type, { type Static } from 'typebox';
 import { formatError } from '../format-errors.ts';
-import { format } from '../schema.ts';
 import { KeyId, keyMaterial, verifySignature, type PublicKey } from '../public-key.ts';
+import { format } from '../schema.ts';
 
 const Base64 = (maxLength: number) => Type.String({ pattern: '^[A-Za-z0-9+/]*={0,2}$', maxLength });
 

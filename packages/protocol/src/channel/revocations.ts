@@ -1,7 +1,13 @@
-/** `revocations/revocations.json`: what is no longer believed. Its rules stand in `revocation-rules.ts`. */
+/**
+ * `revocations/revocations.json`: what is no longer believed, and what that says of one release. Keys and certificates
+ * are judged with the signature they made (`code-signing/code-signature.ts`), because a revocation with an effective time spares
+ * signatures whose time was verified before it.
+ */
+import semver from 'semver';
 import Type, { type Static } from 'typebox';
+import { releaseError } from '../release/release-errors.ts';
 import { format } from '../schema.ts';
-import { ComponentName, Reason, Sha256, Time, Version, MapOf } from '../text.ts';
+import { ComponentName, Reason, Sha256, Time, Version, MapOf, escapeText } from '../text.ts';
 
 const closed = { additionalProperties: false } as const;
 /** Applies to signatures with a verified time at or after it; a signature without one is always hit. Absent: always. */
@@ -29,3 +35,20 @@ export const Revocations = Type.Object(
 export type Revocations = Static<typeof Revocations>;
 export const revocationsFormat = format('revocations', Revocations, 4 << 20);
 export const revocationsPath = 'revocations/revocations.json';
+
+/** An entry for a certificate or a key: whether it hits a signature made at these verified times. */
+export function revocationHits(entry: { readonly effective?: string }, times: readonly Date[]): boolean {
+  if (entry.effective === undefined || times.length === 0) return true;
+  const effective = Date.parse(entry.effective);
+  return times.some((time) => time.getTime() >= effective);
+}
+
+/** @throws RELEASE_REVOKED RELEASE_BELOW_MINIMUM */
+export function checkNotRevoked(revocations: Revocations, release: string, component: string, version: string): void {
+  const revoked = revocations.releases.find((entry) => entry.release === release);
+  if (revoked)
+    throw releaseError('RELEASE_REVOKED', `${component} ${version} is revoked: ${escapeText(revoked.reason)}`);
+  const minimum = Object.hasOwn(revocations.minimum, component) ? revocations.minimum[component] : undefined;
+  if (minimum !== undefined && semver.lt(version, minimum))
+    throw releaseError('RELEASE_BELOW_MINIMUM', `${component} ${version} is below the minimum ${minimum}`);
+}

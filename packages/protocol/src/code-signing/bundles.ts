@@ -5,8 +5,8 @@
 import { Buffer } from 'node:buffer';
 import { bundleFromJSON, type Bundle } from '@sigstore/bundle';
 import { parseJson } from '../canonical-json.ts';
-import { codesignError } from './codesign-errors.ts';
 import { statementPayloadType } from '../release/statement.ts';
+import { codesignError } from './codesign-errors.ts';
 
 export const bundleMediaType = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 export const maximumBundleBytes = 1 << 20;

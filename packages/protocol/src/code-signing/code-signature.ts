@@ -6,21 +6,25 @@
  */
 import { Buffer } from 'node:buffer';
 import { toSignedEntity, Verifier } from '@sigstore/verify';
+import type { CodesignAuthority, Identity } from '../authority/authority.ts';
+import { preAuthEncoding } from '../authority/dsse.ts';
+import { revocationHits, type Revocations } from '../channel/revocations.ts';
 import { codeOf } from '../error.ts';
 import { keyMaterial, verifySignature } from '../public-key.ts';
+import {
+  checkStatement,
+  statementFormat,
+  statementPayloadType,
+  type ReleaseName,
+  type Statement,
+} from '../release/statement.ts';
 import { escapeText, sha256 } from '../text.ts';
-import type { CodesignAuthority, Identity } from '../authority/authority.ts';
 import { readBundles, type ReleaseBundle } from './bundles.ts';
 import { checkLeaf, type LeafCertificate } from './certificate-rules.ts';
 import { codesignError } from './codesign-errors.ts';
-import { preAuthEncoding } from '../authority/dsse.ts';
-import { revocationHits } from '../release/revocation-rules.ts';
-import type { Revocations } from '../channel/revocations.ts';
-import { checkStatement, type ReleaseName } from '../release/statement-rules.ts';
-import { statementFormat, statementPayloadType, type Statement } from '../release/statement.ts';
 import { matchRoles, type Matching } from './threshold-matching.ts';
-import { withTimestamps } from './trusted-timestamp.ts';
 import { readTrustMaterial } from './trust-material.ts';
+import { withTimestamps } from './trusted-timestamp.ts';
 
 /** A signature that is believed. */
 export interface CodeSignature {

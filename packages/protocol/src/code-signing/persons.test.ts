@@ -3,9 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { codesignType, type CodesignAuthority } from '../authority/authority.ts';
+import { checkNotRevoked, revocationHits, revocationsType, type Revocations } from '../channel/revocations.ts';
 import { checkTwoPersons } from './persons.ts';
-import { checkNotRevoked, revocationHits } from '../release/revocation-rules.ts';
-import { revocationsType, type Revocations } from '../channel/revocations.ts';
 import { matchRoles } from './threshold-matching.ts';
 
 test('revocations: a release, everything below a minimum, signatures from a time on', () => {

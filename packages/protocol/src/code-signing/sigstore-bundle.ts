@@ -7,11 +7,11 @@ import { Buffer } from 'node:buffer';
 import { timingSafeEqual, type KeyObject } from 'node:crypto';
 import { bundleFromJSON, type Bundle } from '@sigstore/bundle';
 import { toSignedEntity, Verifier, type SignedEntity } from '@sigstore/verify';
+import { statementPayloadType } from '../release/statement.ts';
 import { checkLeaf } from './certificate-rules.ts';
 import { codesignError } from './codesign-errors.ts';
-import { statementPayloadType } from '../release/statement.ts';
-import { withTimestamps } from './trusted-timestamp.ts';
 import { readTrustMaterial } from './trust-material.ts';
+import { withTimestamps } from './trusted-timestamp.ts';
 
 /** What was signed: its digests as hex, and whether a signature over its bytes by a key holds. */
 export interface SignedArtifact {

@@ -5,8 +5,8 @@
  */
 import type { Capability, Manifest } from '../release/manifest.ts';
 import type { Scope } from '../text.ts';
-import { compareScopes } from './scope.ts';
 import type { Change, Decision, PlanStep } from './plan.ts';
+import { compareScopes } from './scope.ts';
 
 /** granted: in force. declined, revoked: a person keeps it off. suspended: a rollback took it back. */
 export type GrantState = 'granted' | 'declined' | 'revoked' | 'suspended';

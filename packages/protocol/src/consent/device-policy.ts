@@ -3,8 +3,8 @@
  * that holds personal health information; without a policy that is in date nothing beyond the last known is allowed and the
  * last denials stay.
  */
-import type { Capability } from '../release/manifest.ts';
 import type { DevicesAuthority } from '../authority/authority.ts';
+import type { Capability } from '../release/manifest.ts';
 import type { Denial } from './capability-diff.ts';
 
 /** Whether the model holds personal health information. */

@@ -3,8 +3,8 @@
  * what was granted. Fail closed: anything in doubt is off.
  */
 import type { Manifest } from '../release/manifest.ts';
-import type { DenialOf, Grant } from './capability-diff.ts';
 import type { Scope } from '../text.ts';
+import type { DenialOf, Grant } from './capability-diff.ts';
 import { compareScopes } from './scope.ts';
 
 export interface EffectiveCapability {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { sha256 } from '../text.ts';
-import type { Capability, Manifest } from '../release/manifest.ts';
 import { revocationsType, type Revocations } from '../channel/revocations.ts';
+import type { Capability, Manifest } from '../release/manifest.ts';
+import { sha256 } from '../text.ts';
 import { decidePlan } from './decided-plan.ts';
-import { computePlan, planDigest, type Candidate, type InstalledComponent, type PlanInput } from './planner.ts';
+import type { Candidate, PlanInput, RunningComponent } from './plan-input.ts';
+import { computePlan, planDigest } from './planner.ts';
 
 const capability = (id: string, more: Partial<Capability> = {}): Capability => ({
   id,
@@ -49,7 +50,7 @@ const candidate = (
   manifest: manifest(name, version, more),
   terms: more.terms ? { en: sha256('terms') } : {},
 });
-const installed = (name: string, version: string, more: Partial<Manifest> = {}): InstalledComponent => ({
+const installed = (name: string, version: string, more: Partial<Manifest> = {}): RunningComponent => ({
   component: name,
   version,
   platform: 'any',

@@ -4,69 +4,13 @@
  * offer it leaves out. Must never plan what a policy denies, nor ask for what nobody offers.
  */
 import semver from 'semver';
-import { sha256 } from '../text.ts';
-import type { Manifest } from '../release/manifest.ts';
-import type { Offer } from '../channel/channel.ts';
-import type { Revocations } from '../channel/revocations.ts';
-import type { Capability } from '../release/manifest.ts';
-import { checkNotRevoked } from '../release/revocation-rules.ts';
+import { checkNotRevoked } from '../channel/revocations.ts';
 import { codeOf } from '../error.ts';
-import { diffCapabilities, type Denial, type Grant } from './capability-diff.ts';
-import { chooseReleases, type Choice } from './release-choice.ts';
+import { sha256 } from '../text.ts';
+import { diffCapabilities } from './capability-diff.ts';
+import type { Candidate, Omission, PlanInput } from './plan-input.ts';
 import { planFormat, planType, type Plan, type PlanStep } from './plan.ts';
-
-/** A component as the current generation has it. */
-export interface InstalledComponent {
-  readonly component: string;
-  readonly version: string;
-  readonly platform: Manifest['platform'];
-  readonly release: string;
-  readonly manifest: Manifest;
-}
-
-/** An offer that fits this device, has reached it, and whose statement was verified. */
-export interface Candidate {
-  readonly offer: Offer;
-  readonly manifest: Manifest;
-  /** sha256 of the terms by language; empty where the release has none. */
-  readonly terms: Readonly<Record<string, string>>;
-}
-
-/** Why an offer, or a request, is not in the plan. */
-export interface Omission {
-  readonly component: string;
-  readonly version: string;
-  /** RELEASE_REVOKED, RELEASE_BELOW_MINIMUM, RELEASE_BLOCKED, RELEASE_QUARANTINED, PLAN_DOWNGRADE, PLAN_MODEL, PLAN_SAME_VERSION, PLAN_REQUIRED_DENIED, PLAN_REQUIRES, PLAN_NOT_INSTALLED, PLAN_NOTHING_TO_ASK */
-  readonly code: string;
-  readonly reason: string;
-}
-
-export interface PlanInput {
-  /** The device's id. */
-  readonly device: string;
-  readonly model: string;
-  /** 0 where nothing was ever installed. */
-  readonly generation: number;
-  readonly installed: readonly InstalledComponent[];
-  /** The latest decision about each capability. */
-  readonly grants: readonly Grant[];
-  readonly candidates: readonly Candidate[];
-  readonly highestCommitted: Readonly<Record<string, string>>;
-  /** Releases that failed here. */
-  readonly quarantined: ReadonlySet<string>;
-  readonly revocations: Revocations;
-  /** The channel's reason, where it blocks the version. */
-  readonly blockedReason: (component: string, version: string) => string | undefined;
-  /** Vendor and site policy together. */
-  readonly denialOf: (component: string, capability: Capability) => Denial | undefined;
-  readonly approvers: Plan['approvers'];
-  /** Terms that stand accepted. */
-  readonly accepted: (component: string, version: string) => boolean;
-  /** A plan for these capabilities of installed components alone. */
-  readonly requests?: readonly { readonly component: string; readonly capability: string }[];
-  /** A plan that removes these components alone. */
-  readonly removals?: readonly string[];
-}
+import { chooseReleases, type Choice } from './release-choice.ts';
 
 export interface Planned {
   /** Null where there is nothing to approve. */

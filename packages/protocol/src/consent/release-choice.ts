@@ -5,7 +5,7 @@
 import semver from 'semver';
 import type { Manifest } from '../release/manifest.ts';
 import { planError } from './plan-errors.ts';
-import type { Candidate, InstalledComponent, Omission } from './planner.ts';
+import type { Candidate, Omission, RunningComponent } from './plan-input.ts';
 
 export type Choice =
   | { readonly kind: 'candidate'; readonly candidate: Candidate }
@@ -23,7 +23,7 @@ interface Option {
 
 /** @throws PLAN_TOO_COMPLEX */
 export function chooseReleases(
-  installed: readonly InstalledComponent[],
+  installed: readonly RunningComponent[],
   candidates: readonly Candidate[],
   removals: ReadonlySet<string>,
 ): { choices: ReadonlyMap<string, Choice>; omitted: Omission[] } {
@@ -54,7 +54,7 @@ export function chooseReleases(
 
 function optionsFor(
   name: string,
-  installed: readonly InstalledComponent[],
+  installed: readonly RunningComponent[],
   candidates: readonly Candidate[],
   removals: ReadonlySet<string>,
 ): Option[] {

@@ -5,8 +5,8 @@
  *
  * Must never repair a name: what does not pass is refused.
  */
-import { archiveError } from './archive-errors.ts';
 import { escapeText } from '../unsafe-text.ts';
+import { archiveError } from './archive-errors.ts';
 
 export const archiveLimits = {
   files: 100_000,

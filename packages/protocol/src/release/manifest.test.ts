@@ -3,12 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeRelease } from '../../../../test/support/release-files.ts';
 import { p256Key } from '../../../../test/support/signing-keys.ts';
-import { blockedReason, checkChannel, offerFits } from './channel-rules.ts';
-import { channelType, type Channel } from '../channel/channel.ts';
-import { checkManifest, hookProgram, textFor } from './manifest-rules.ts';
-import type { Manifest } from './manifest.ts';
-import { archivesOf, checkStatement, readReleaseTexts, subjectOf } from './statement-rules.ts';
-import { releasePaths, statementFormat, type Statement } from './statement.ts';
+import { blockedReason, checkChannel, offerFits, channelType, type Channel } from '../channel/channel.ts';
+import { checkManifest, hookProgram, textFor, type Manifest } from './manifest.ts';
+import {
+  archivesOf,
+  checkStatement,
+  readReleaseTexts,
+  subjectOf,
+  releasePaths,
+  statementFormat,
+  type Statement,
+} from './statement.ts';
 
 const capability = (id: string) => ({
   id,

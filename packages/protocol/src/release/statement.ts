@@ -1,12 +1,15 @@
 /**
  * The release statement: an in-toto Statement v1 whose subjects are exactly a release's published files (archives, SBOM and
  * texts, not the bundles) and whose predicate carries the manifest. Every bundle of a release signs the same bytes;
- * "release" elsewhere means the sha256 of those bytes. Rules beyond the schema stand in `statement-rules.ts`.
+ * "release" elsewhere means the sha256 of those bytes. The rules beyond the schema: its subjects are
+ * exactly the published files of that release, so nothing unsigned can be delivered and nothing signed can be left out; and the
+ * release texts are the ones whose digests were signed.
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { Sha256, MapOf } from '../text.ts';
-import { Manifest } from './manifest.ts';
+import { Sha256, MapOf, isSafeText, sha256 } from '../text.ts';
+import { Manifest, checkManifest } from './manifest.ts';
+import { releaseError } from './release-errors.ts';
 
 export const statementType = 'https://in-toto.io/Statement/v1';
 export const predicateType = 'https://countersign.dev/attestations/component-release/v1';
@@ -78,4 +81,87 @@ export function releasePaths(name: string, version: string, platform: string) {
     sbom: `${stem}.sbom.cdx.json`,
     texts: `${stem}.texts.json`,
   };
+}
+
+/** What is known of a release from elsewhere: the channel's offer or the path it was found at. */
+export interface ReleaseName {
+  readonly component: string;
+  readonly version: string;
+  readonly platform: string;
+}
+
+/** @throws RELEASE_STATEMENT RELEASE_MANIFEST */
+export function checkStatement(statement: Statement, expected: ReleaseName): void {
+  const { manifest, terms } = statement.predicate;
+  const wrong = (what: string): Error =>
+    releaseError(
+      'RELEASE_STATEMENT',
+      `the statement of ${expected.component} ${expected.version} ${expected.platform} ${what}`,
+    );
+  if (manifest.name !== expected.component) throw wrong(`is for ${manifest.name}`);
+  if (manifest.version !== expected.version) throw wrong(`is for version ${manifest.version}`);
+  if (manifest.platform !== expected.platform) throw wrong(`is for ${manifest.platform}`);
+  checkManifest(manifest);
+  const paths = releasePaths(manifest.name, manifest.version, manifest.platform);
+  const archives = new Set([paths.base, ...manifest.capabilities.map(({ id }) => paths.capability(id))]);
+  const names = statement.subject.map(({ name }) => name);
+  if (names.some((name, index) => index > 0 && names[index - 1]! >= name))
+    throw wrong('does not list its subjects sorted and once');
+  for (const name of [paths.base, paths.sbom, paths.texts]) if (!names.includes(name)) throw wrong(`lacks ${name}`);
+  for (const subject of statement.subject) {
+    const archive = archives.has(subject.name);
+    if (!archive && subject.name !== paths.sbom && subject.name !== paths.texts)
+      throw wrong(`names ${subject.name}, which is no file of it`);
+    const described = subject.annotations.unpacked !== undefined && subject.annotations.files !== undefined;
+    if (archive && !described) throw wrong(`does not say how much ${subject.name} unpacks to`);
+    if (!archive && (subject.annotations.unpacked !== undefined || subject.annotations.files !== undefined))
+      throw wrong(`describes ${subject.name} as an archive`);
+  }
+  if ((manifest.terms === undefined) !== (Object.keys(terms).length === 0))
+    throw wrong('has terms without a version, or a version without terms');
+  if (manifest.terms !== undefined && !Object.hasOwn(terms, 'en')) throw wrong('lacks the terms in English');
+}
+
+/** The subject of a published file. @throws RELEASE_STATEMENT */
+export function subjectOf(statement: Statement, path: string): Subject {
+  const subject = statement.subject.find(({ name }) => name === path);
+  if (!subject) throw releaseError('RELEASE_STATEMENT', `the statement does not name ${path}`);
+  return subject;
+}
+
+/** The archives to install: the base, and those capabilities' among `granted` that have files. */
+export function archivesOf(
+  statement: Statement,
+  granted: ReadonlySet<string>,
+): { capability: string | null; subject: Subject }[] {
+  const { manifest } = statement.predicate;
+  const paths = releasePaths(manifest.name, manifest.version, manifest.platform);
+  const archives: { capability: string | null; subject: Subject }[] = [
+    { capability: null, subject: subjectOf(statement, paths.base) },
+  ];
+  for (const { id } of manifest.capabilities) {
+    const subject = granted.has(id) ? statement.subject.find(({ name }) => name === paths.capability(id)) : undefined;
+    if (subject) archives.push({ capability: id, subject });
+  }
+  return archives;
+}
+
+/** Reads `<platform>.texts.json` and holds it to the signed digests. @throws RELEASE_TEXTS and those of the format */
+export function readReleaseTexts(statement: Statement, bytes: Uint8Array): ReleaseTexts {
+  const texts = releaseTextsFormat.parse(bytes);
+  for (const kind of ['notes', 'terms'] as const) {
+    const signed = statement.predicate[kind];
+    if (Object.keys(signed).join() !== Object.keys(texts[kind]).join())
+      throw releaseError('RELEASE_TEXTS', `the ${kind} are in other languages than were signed`);
+    for (const [language, text] of Object.entries(texts[kind])) {
+      if (sha256(text) !== signed[language])
+        throw releaseError('RELEASE_TEXTS', `the ${kind} in ${language} differ from what was signed`);
+      if (!isSafeText(text))
+        throw releaseError(
+          'RELEASE_TEXTS',
+          `the ${kind} in ${language} have a control, invisible or bidirectional character`,
+        );
+    }
+  }
+  return texts;
 }

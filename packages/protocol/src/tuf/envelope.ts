@@ -4,7 +4,7 @@
  * it stands there in that form, else serialised. Invariant: the value of `signed` is not looked at before `signers` is.
  */
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
-import { parseJson } from '../canonical-json.ts';
+import { isObject, parseJson } from '../canonical-json.ts';
 import { canonicalOlpc } from '../olpc-json.ts';
 import { keyMaterial, verifySignature } from '../public-key.ts';
 import { escapeText } from '../text.ts';
@@ -123,9 +123,6 @@ export function verifySigners(
     });
   return signers;
 }
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Whatever a reader of hostile bytes threw, as TUF_FORMAT. */
 export function malformed(what: string, cause: unknown): Error {

@@ -4,9 +4,9 @@
  * `constructor` or `__proto__` is a target like any other. Reading is linear in the size of the file.
  */
 import { Buffer } from 'node:buffer';
+import { isObject } from '../canonical-json.ts';
 import { canonicalOlpc } from '../olpc-json.ts';
 import { escapeText } from '../text.ts';
-import { isObject } from './envelope.ts';
 import { parseTime } from './expiry.ts';
 import { tufError } from './tuf-errors.ts';
 

@@ -4,8 +4,8 @@
  */
 import { keyMaterial } from '../public-key.ts';
 import { escapeText } from '../text.ts';
-import { openMetadata } from './envelope.ts';
 import { matchesPattern } from './delegation.ts';
+import { openMetadata } from './envelope.ts';
 import type { Delegations, Key, MetaFile, Role, Root, Snapshot, Targets, Timestamp } from './metadata.ts';
 import { issuedTime } from './signed-time.ts';
 import { tufError } from './tuf-errors.ts';

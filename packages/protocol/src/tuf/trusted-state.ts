@@ -6,8 +6,8 @@
  * the one that timestamp names and every targets role the one that snapshot names; bytes are exactly as received. Floors are
  * the highest versions ever accepted: they outlive roles and files, and are dropped only where §5.3.11 says so.
  */
-import { sha256 } from '../text.ts';
 import { keyMaterial } from '../public-key.ts';
+import { sha256 } from '../text.ts';
 import { malformed, openMetadata, verifySigners } from './envelope.ts';
 import { checkExpiry } from './expiry.ts';
 import { readRoot, type Role, type Root, type Snapshot, type Targets, type Timestamp } from './metadata.ts';

@@ -4,10 +4,10 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { authorityPath, readChain, signedBytes, type AuthorityKind, type Targets } from '@countersign/protocol';
-import { authorityKinds, dropLine, keepLine, pendingLine, publishedChain } from './chains.ts';
-import type { ChangeFile } from './change-file.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { RoleFile, Workspace } from '../workspace/workspace.ts';
+import { authorityKinds, dropLine, keepLine, pendingLine, publishedChain } from './chains.ts';
+import type { ChangeFile } from './change-file.ts';
 
 /**
  * Merges open versions, and leaves in `roles` the role `authority` only where it is to be taken over. The documents of the file are in

@@ -13,12 +13,12 @@ import {
 } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
 import Type from 'typebox';
+import type { RoleKeys } from '../keys/role-keys.ts';
+import { signerError } from '../workspace/errors.ts';
+import type { Workspace } from '../workspace/workspace.ts';
 import { proposeLine } from './chains.ts';
 import { delegate, editDocument, newRoot, newTargets, writeVersion } from './change-edits.ts';
-import { signerError } from '../workspace/errors.ts';
-import type { RoleKeys } from '../keys/role-keys.ts';
 import { noRevocations } from './signing-rules.ts';
-import type { Workspace } from '../workspace/workspace.ts';
 
 type Draft<K extends keyof AuthorityBodies> = Omit<AuthorityBodies[K], 'version' | 'issued' | '_type'>;
 

@@ -18,9 +18,9 @@ import {
   type Envelope,
 } from '@countersign/protocol';
 import { makeFolder, readIfPresent, removeDurable, writeDurable } from '@countersign/protocol/node';
-import { editDocument } from './change-edits.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { editDocument } from './change-edits.ts';
 
 export const authorityKinds: readonly AuthorityKind[] = ['codesign', 'devices'];
 const payloadTypes = { codesign: codesignPayloadType, devices: devicesPayloadType } as const;

@@ -3,11 +3,11 @@
  * carries them can only be signed once they are complete, then roots, targets and the rest.
  */
 import { goodSigners, signedBytes, signEnvelope } from '@countersign/protocol';
-import { authorityKinds, keepLine, pendingLine, pendingLines, settleLines } from './chains.ts';
-import { signerError } from '../workspace/errors.ts';
 import type { OpenKey } from '../keys/key-sources.ts';
-import { demandsOn, signingState, type SigningState } from './role-signatures.ts';
+import { signerError } from '../workspace/errors.ts';
 import type { RoleSignature, Workspace } from '../workspace/workspace.ts';
+import { authorityKinds, keepLine, pendingLine, pendingLines, settleLines } from './chains.ts';
+import { demandsOn, signingState, type SigningState } from './role-signatures.ts';
 
 export interface SignedItem {
   /** A role, or `codesign version 2`. */

@@ -5,8 +5,8 @@ import { after, before, test, type TestContext } from 'node:test';
 import { serialize, sha256, type Targets } from '@countersign/protocol';
 import { newTeam, publishedTeam, type ReleaseTeam } from '../../../../test/support/release-team.ts';
 import { filesIn, SignerProgram } from '../../../../test/support/signer-program.ts';
-import { changeFileFormat, readChangeFile, readRoleText, sealChange, type ChangeFile } from './change-file.ts';
 import type { RoleFile } from '../workspace/workspace.ts';
+import { changeFileFormat, readChangeFile, readRoleText, sealChange, type ChangeFile } from './change-file.ts';
 
 let made: ReleaseTeam;
 before(async () => {

@@ -15,13 +15,13 @@ import {
   type Root,
   type Targets,
 } from '@countersign/protocol';
+import { bundlesOf, isBundles, offersOf, roleOf } from '../releases/release-bundles.ts';
+import { signerError } from '../workspace/errors.ts';
+import type { RoleFile, Workspace } from '../workspace/workspace.ts';
 import { mergeAuthority } from './authority-transfer.ts';
 import { authorityKinds, pendingLine, settleLines } from './chains.ts';
 import { changeFileType, readRoleText, sealChange, type ChangeFile } from './change-file.ts';
-import { signerError } from '../workspace/errors.ts';
 import { demandsOn, signingState } from './role-signatures.ts';
-import { bundlesOf, isBundles, offersOf, roleOf } from '../releases/release-bundles.ts';
-import type { RoleFile, Workspace } from '../workspace/workspace.ts';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'base64');

@@ -14,9 +14,9 @@ import {
   type Root,
   type Targets,
 } from '@countersign/protocol';
-import { authorityKinds, nextBody, publishedChain } from './chains.ts';
 import { bundlesOf } from '../releases/release-bundles.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { authorityKinds, nextBody, publishedChain } from './chains.ts';
 
 export function describeChange(workspace: Workspace): string[] {
   const pending = workspace.pendingRoles();

@@ -15,10 +15,10 @@ import {
   type PublicKey,
 } from '@countersign/protocol';
 import { identityOf, trustedRootOf } from '../keys/certificate-files.ts';
-import { expiryOf } from './change-edits.ts';
-import { signerError } from '../workspace/errors.ts';
 import { readPublicKey } from '../keys/key-sources.ts';
+import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { expiryOf } from './change-edits.ts';
 
 const maximumDraft = 4 << 20;
 type Json = Record<string, unknown>;

@@ -12,11 +12,11 @@ import {
   type Target,
 } from '@countersign/protocol';
 import { findArtifact, readArtifact, releaseText, verifyArtifact, type Artifact } from '../releases/artifacts.ts';
-import { editDocument, editTargets } from './change-edits.ts';
-import { signerError } from '../workspace/errors.ts';
-import { readSigningRules } from './signing-rules.ts';
 import { bundlesOf, roleOf } from '../releases/release-bundles.ts';
+import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { editDocument, editTargets } from './change-edits.ts';
+import { readSigningRules } from './signing-rules.ts';
 
 /**
  * Puts a release into its component's role: exactly what was code-signed, and the signatures.

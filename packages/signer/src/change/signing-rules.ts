@@ -6,8 +6,8 @@ import {
   type CodesignAuthority,
   type Revocations,
 } from '@countersign/protocol';
-import { nextBody } from './chains.ts';
 import { Workspace } from '../workspace/workspace.ts';
+import { nextBody } from './chains.ts';
 
 export interface SigningRules {
   readonly authority: CodesignAuthority;

@@ -24,14 +24,14 @@ import type { TimeStamper } from '../../../../demo/time-stamping.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
 import { noRevocations, pinnedKey, sampleAuthority } from '../../../../test/support/signed-release.ts';
 import { bundleLine, chainLine, p256Key } from '../../../../test/support/signing-keys.ts';
-import { bundlesFile, readArtifact } from '../releases/artifacts.ts';
 import { newTargets } from '../change/change-edits.ts';
 import { addSign } from '../commands/sign.ts';
 import { generateKeyFiles, insecureScryptWorkFactor, publicKeyOf } from '../keys/key-files.ts';
 import { namedKeyFile, readPublicKey } from '../keys/key-sources.ts';
+import { bundlesFile, readArtifact } from '../releases/artifacts.ts';
 import { packComponent } from '../releases/packing.ts';
-import { mergeBundle, signRelease } from './signing.ts';
 import { Workspace } from '../workspace/workspace.ts';
+import { mergeBundle, signRelease } from './signing.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'countersign-signing-'));
 const packed = join(root, 'packed');

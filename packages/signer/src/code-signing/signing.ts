@@ -16,11 +16,11 @@ import {
   type ReleaseName,
 } from '@countersign/protocol';
 import { writeDurable } from '@countersign/protocol/node';
+import type { SigningRules } from '../change/signing-rules.ts';
 import { artifactError } from '../releases/artifact-errors.ts';
 import { bundlesFile, readArtifact, releaseText, verifyArtifact, withArtifactLock } from '../releases/artifacts.ts';
 import { codeSigningError } from './code-signing-errors.ts';
 import type { CertificateSigner, KeySigner } from './statement-signer.ts';
-import type { SigningRules } from '../change/signing-rules.ts';
 
 export interface SignOptions {
   readonly workspace: string;

@@ -13,13 +13,13 @@ import {
   timeText,
   type Revocations,
 } from '@countersign/protocol';
-import { findArtifact, readArtifact } from '../releases/artifacts.ts';
 import { authorityKinds, proposeLine } from '../change/chains.ts';
 import { editDocument } from '../change/change-edits.ts';
 import { readDraft } from '../change/drafts.ts';
-import { signerError } from '../workspace/errors.ts';
-import { readPublicKey } from '../keys/key-sources.ts';
 import { nextRevocations } from '../change/signing-rules.ts';
+import { readPublicKey } from '../keys/key-sources.ts';
+import { findArtifact, readArtifact } from '../releases/artifacts.ts';
+import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { given, changeWorkspace } from './session.ts';
 

@@ -1,15 +1,15 @@
 /** `countersign change show|sign|export|import|discard|rebase`. */
 import type { Command } from 'commander';
 import { terminalOf, writeDurable, type Terminal } from '@countersign/protocol/node';
-import { changeState, isEmpty, signChange, type ChangeState } from '../change/change-signing.ts';
 import { changeFileFormat, readChangeFile } from '../change/change-file.ts';
+import { rebaseChange } from '../publishing/change-rebase.ts';
+import { changeState, isEmpty, signChange, type ChangeState } from '../change/change-signing.ts';
 import { exportChange, importChange } from '../change/change-transfer.ts';
-import { rebaseChange } from '../change/change-rebase.ts';
 import { describeChange } from '../change/change-words.ts';
-import { signerError } from '../workspace/errors.ts';
 import { openKeys } from '../keys/key-sources.ts';
 import { addKeyOptions, passphrasesOf, type KeyOptions } from '../keys/passphrases.ts';
 import { keepPackage } from '../publishing/shipped-package.ts';
+import { signerError } from '../workspace/errors.ts';
 import { editWorkspace, openOrCreateWorkspace, withWorkspaceLock } from '../workspace/workspace-editing.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { changeWorkspace, givenList, keyNames, withWorkspace, workspaceFolder } from './session.ts';

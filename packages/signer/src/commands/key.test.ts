@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { keyIdOf } from '@countersign/protocol';
-import { readPublicKey } from '../keys/key-sources.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
+import { readPublicKey } from '../keys/key-sources.ts';
 import { addKeyCommands } from './key.ts';
 
 const workspace = mkdtempSync(join(tmpdir(), 'countersign-key-command-'));

@@ -1,11 +1,11 @@
 /** `countersign publish` and `verify`. */
-import type { Command } from 'commander';
 import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
 import { terminalOf } from '@countersign/protocol/node';
-import { signerError } from '../workspace/errors.ts';
 import { acceptPublished, publish, readApiKey } from '../publishing/publishing.ts';
 import { keepPackage, readPackage } from '../publishing/shipped-package.ts';
 import { verifyRepository } from '../publishing/verification.ts';
+import { signerError } from '../workspace/errors.ts';
 import { editWorkspace } from '../workspace/workspace-editing.ts';
 import { given, withWorkspace, workspaceFolder } from './session.ts';
 

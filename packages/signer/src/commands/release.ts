@@ -1,8 +1,8 @@
 /** `countersign release add` and `channel offer|rollout|block|withdraw`. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { timeText, type Offer } from '@countersign/protocol';
-import { releaseText } from '../releases/artifacts.ts';
 import { addRelease, changeOffer, nextChannel, offerReleases, writeChannel } from '../change/releases.ts';
+import { releaseText } from '../releases/artifacts.ts';
 import { signerError } from '../workspace/errors.ts';
 import { given, changeWorkspace } from './session.ts';
 

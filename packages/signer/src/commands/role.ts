@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { rolePaths, type Root } from '@countersign/protocol';
 import { delegate, writeRole, writeVersion } from '../change/change-edits.ts';
-import { signerError } from '../workspace/errors.ts';
 import { roleKeys, type RoleKeys } from '../keys/role-keys.ts';
+import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { givenList, changeWorkspace } from './session.ts';
 

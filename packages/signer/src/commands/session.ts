@@ -3,11 +3,11 @@ import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
 import { escapeText, keyIdOf } from '@countersign/protocol';
 import { terminalOf, type Terminal } from '@countersign/protocol/node';
-import { signerError } from '../workspace/errors.ts';
 import { readPublicKeyFile } from '../keys/key-files.ts';
 import { listKeys } from '../keys/key-sources.ts';
 import { canAsk } from '../keys/passphrases.ts';
 import { keepPackage } from '../publishing/shipped-package.ts';
+import { signerError } from '../workspace/errors.ts';
 import { editWorkspace, openWorkspace, withWorkspaceLock } from '../workspace/workspace-editing.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 

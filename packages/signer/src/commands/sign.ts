@@ -3,12 +3,12 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { escapeText } from '@countersign/protocol';
 import { nodeError, terminalOf, type Terminal } from '@countersign/protocol/node';
-import { findArtifact, releaseText } from '../releases/artifacts.ts';
+import { readSigningRules } from '../change/signing-rules.ts';
 import { openCertificate, openPinnedKey } from '../code-signing/signer-sources.ts';
+import { signRelease, type Signed } from '../code-signing/signing.ts';
 import type { CertificateSigner, KeySigner } from '../code-signing/statement-signer.ts';
 import { addPassphraseOption, passphrasesOf } from '../keys/passphrases.ts';
-import { readSigningRules } from '../change/signing-rules.ts';
-import { signRelease, type Signed } from '../code-signing/signing.ts';
+import { findArtifact, releaseText } from '../releases/artifacts.ts';
 import { given } from './session.ts';
 
 interface SignCommandOptions {

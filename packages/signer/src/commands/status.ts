@@ -1,8 +1,8 @@
 /** `countersign status` and `doctor`. */
 import type { Command } from 'commander';
 import { changeState, isEmpty } from '../change/change-signing.ts';
-import { diagnose } from '../publishing/doctor.ts';
 import { signingState } from '../change/role-signatures.ts';
+import { diagnose } from '../publishing/doctor.ts';
 import { printState } from './change.ts';
 import { keyNames, withWorkspace } from './session.ts';
 

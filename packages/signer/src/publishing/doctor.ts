@@ -1,13 +1,13 @@
 /** What is wrong with a workspace, each finding with how to mend it. Changes nothing. */
 import type { Targets } from '@countersign/protocol';
 import { describeError } from '@countersign/protocol/node';
-import { listArtifacts, readArtifact, verifyArtifact } from '../releases/artifacts.ts';
 import { authorityKinds, pendingLine, publishedChain } from '../change/chains.ts';
 import { changeState, isEmpty } from '../change/change-signing.ts';
 import { readPublicKeyFile } from '../keys/key-files.ts';
 import { listKeys } from '../keys/key-sources.ts';
-import { readPackage } from './shipped-package.ts';
+import { listArtifacts, readArtifact, verifyArtifact } from '../releases/artifacts.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { readPackage } from './shipped-package.ts';
 
 export interface Diagnosis {
   readonly code: string;

@@ -8,12 +8,12 @@ import { Readable } from 'node:stream';
 import { request } from 'undici';
 import { codeOf, escapeText, serialize, type Target, type Targets } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
+import { changeState, isEmpty } from '../change/change-signing.ts';
 import { artifactError } from '../releases/artifact-errors.ts';
 import { artifactFile } from '../releases/artifacts.ts';
-import { changeState, isEmpty } from '../change/change-signing.ts';
 import { signerError } from '../workspace/errors.ts';
-import { baseUrl } from './published-state.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { baseUrl } from './published-state.ts';
 
 export interface Published {
   readonly timestamp: number;

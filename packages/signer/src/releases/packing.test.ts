@@ -18,6 +18,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { manifestFormat, readReleaseTexts, sha256, type Manifest } from '@countersign/protocol';
+import { commandOutput } from '../../../../test/support/command-output.ts';
+import { bundleLine, p256Key } from '../../../../test/support/signing-keys.ts';
+import { addPack } from '../commands/pack.ts';
 import {
   bundlesFile,
   findArtifact,
@@ -26,10 +29,7 @@ import {
   verifyArtifact,
   withArtifactLock,
 } from './artifacts.ts';
-import { addPack } from '../commands/pack.ts';
 import { packComponent } from './packing.ts';
-import { commandOutput } from '../../../../test/support/command-output.ts';
-import { bundleLine, p256Key } from '../../../../test/support/signing-keys.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'countersign-packing-'));
 after(() => rmSync(root, { recursive: true, force: true }));

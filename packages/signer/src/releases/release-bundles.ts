@@ -4,8 +4,8 @@
  */
 import { channelFormat, releasePaths, sha256, type Offer, type ReleaseName, type Targets } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
-import { bundlesFile } from './artifacts.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+import { bundlesFile } from './artifacts.ts';
 
 export const roleOf = (component: string): string => `component-${component}`;
 

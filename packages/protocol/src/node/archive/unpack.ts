@@ -15,8 +15,8 @@ import { archiveError } from '../../release/archive-errors.ts';
 import { checkArchiveTotals } from '../../release/archive-policy.ts';
 import { syncFolder } from '../files/durable-file.ts';
 import { archiveFailure, cancelled, checkCancelled, receiveError } from './archive-failure.ts';
-import { flushFileSystem } from './file-system-flush.ts';
 import { unpackShare, type ExpectedArchive, type ShareJob, type ShareWatch } from './archive-share.ts';
+import { flushFileSystem } from './file-system-flush.ts';
 import type { UnpackedFile } from './tree-writer.ts';
 import type { FromShare } from './unpack-worker.ts';
 

@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../../error.ts';
 import { escapeText } from '../../text.ts';
 import { tufError } from '../../tuf/tuf-errors.ts';
-import { describe, withResponse, type HttpLimits, type HttpResponse } from './http-response.ts';
 import { nodeError } from '../node-errors.ts';
+import { describe, withResponse, type HttpLimits, type HttpResponse } from './http-response.ts';
 import { chunkSize, expectedHashes, newHashes, PartialFile, type ExpectedFile } from './partial-file.ts';
 
 export type { ExpectedFile } from './partial-file.ts';

@@ -12,8 +12,8 @@ import {
 } from '../../../../../test/support/repository-simulator.ts';
 import { makeKey } from '../../../../../test/support/tuf-keys.ts';
 import { lookUp, refresh, type MetadataSession, type RefreshOptions } from './metadata-client.ts';
-import { recordedFiles } from './recorded-files.ts';
 import { directoryStore, roleFileName, type MetadataStore } from './metadata-store.ts';
+import { recordedFiles } from './recorded-files.ts';
 
 function client(options: SimulatorOptions = {}, store = memoryStore()) {
   const repo = new RepositorySimulator(options);

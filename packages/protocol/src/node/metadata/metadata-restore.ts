@@ -5,12 +5,12 @@
  */
 import { codeOf } from '../../error.ts';
 import { sha256 } from '../../text.ts';
+import type { Root } from '../../tuf/metadata.ts';
 import { checkProfile } from '../../tuf/profile.ts';
 import { restoreSnapshot } from '../../tuf/snapshot.ts';
 import { restoreTargets } from '../../tuf/targets.ts';
 import { restoreTimestamp } from '../../tuf/timestamp.ts';
 import { isRecovery, trustRoot, updateRoot, type TrustedRole, type TrustedState } from '../../tuf/trusted-state.ts';
-import type { Root } from '../../tuf/metadata.ts';
 import { tufError } from '../../tuf/tuf-errors.ts';
 import type { MetadataStore, TrustRecord } from './metadata-store.ts';
 

@@ -7,8 +7,8 @@ import { memoryStore } from '../../../../../test/support/memory-store.ts';
 import { RepositorySimulator, day } from '../../../../../test/support/repository-simulator.ts';
 import { lookUp, refresh } from './metadata-client.ts';
 import { recordedFiles } from './recorded-files.ts';
-import { confirmTargets, secondOpinion } from './second-verifier.ts';
 import { consultTufJs } from './second-verifier-worker.ts';
+import { confirmTargets, secondOpinion } from './second-verifier.ts';
 
 const scratch = (): string => mkdtempSync(join(tmpdir(), 'countersign-second-'));
 const refused = (code: string, work: Promise<unknown>): Promise<void> => assert.rejects(work, { code });

@@ -10,9 +10,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { escapeText } from '../../text.ts';
 import type { TargetFile } from '../../tuf/targets.ts';
+import { nodeError } from '../node-errors.ts';
 import { lookUp, type MetadataSession } from './metadata-client.ts';
 import { recordedFiles } from './recorded-files.ts';
-import { nodeError } from '../node-errors.ts';
 import type { WorkerAnswer, WorkerFinding, WorkerInput } from './second-verifier-worker.ts';
 
 export interface OpinionInput {

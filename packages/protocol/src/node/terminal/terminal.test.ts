@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Command } from 'commander';
 import { CountersignError } from '../../error.ts';
-import { runCommand, terminalOf } from './command-line.ts';
 import { nodeError } from '../node-errors.ts';
+import { runCommand, terminalOf } from './command-line.ts';
 import { describeError, exitCode, openTerminal, printError, renderTable } from './terminal.ts';
 
 function capture() {

@@ -3,7 +3,14 @@
  * the rooms are ground for all of them, apart from the entries, which put the rooms together and may import any.
  * `eslint.config.js` holds the order; `test/tidy/rooms.test.ts` holds that every folder is a room and that imports have no circles.
  */
-export const packages = [
+export interface Rooms {
+  readonly source: string;
+  readonly rooms: readonly string[];
+  /** Files beside the rooms that put them together. */
+  readonly entries: readonly string[];
+}
+
+export const packages: readonly Rooms[] = [
   {
     source: 'packages/protocol/src',
     rooms: ['tuf', 'release', 'authority', 'channel', 'code-signing', 'consent'],
@@ -16,27 +23,17 @@ export const packages = [
   },
   {
     source: 'packages/signer/src',
-    rooms: ['workspace', 'keys', 'releases', 'code-signing', 'change', 'publishing', 'commands'],
+    rooms: ['workspace', 'keys', 'releases', 'change', 'code-signing', 'publishing', 'commands'],
     entries: ['main.ts'],
   },
   {
     source: 'packages/repo-server/src',
-    rooms: ['repository-stores', 'routes', 'commands'],
-    entries: ['main.ts', 'app.ts', 'server.ts', 'index.ts'],
+    rooms: ['repository-stores', 'routes'],
+    entries: ['main.ts', 'app.ts', 'server.ts', 'doctor.ts', 'index.ts'],
   },
   {
     source: 'packages/client/src',
-    rooms: [
-      'platform',
-      'device',
-      'trust',
-      'generations',
-      'consent',
-      'installing',
-      'service',
-      'reports',
-      'commands',
-    ],
+    rooms: ['platform', 'device', 'trust', 'generations', 'consent', 'installing', 'service', 'reports', 'commands'],
     entries: ['main.ts', 'index.ts'],
   },
 ];
