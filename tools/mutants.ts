@@ -32,30 +32,31 @@ const areas: readonly { files: string; tests: readonly string[] }[] = [
   },
   {
     files: 'packages/protocol/src/tuf/*.ts',
-    tests: ['packages/protocol/src/tuf/*.test.ts', 'packages/protocol/src/node/*.test.ts'],
+    tests: ['packages/protocol/src/tuf/*.test.ts', 'packages/protocol/src/node/metadata/*.test.ts'],
   },
   {
-    files: 'packages/protocol/src/release/*.ts',
+    files: 'packages/protocol/src/{release,authority,channel,code-signing}/*.ts',
     tests: [
-      'packages/protocol/src/release/*.test.ts',
-      'test/code-signing*.test.ts',
+      'packages/protocol/src/{release,authority,channel,code-signing}/*.test.ts',
+      'test/code-signing/*.test.ts',
       'test/conformance/code-signing.test.ts',
       'test/attacks/{release,stolen-keys,old-versions}.test.ts',
     ],
   },
   { files: 'packages/protocol/src/consent/*.ts', tests: ['packages/protocol/src/consent/*.test.ts'] },
-  { files: 'packages/protocol/src/node/*.ts', tests: ['packages/protocol/src/node/*.test.ts'] },
-  { files: 'packages/protocol/src/node/archive/*.ts', tests: ['packages/protocol/src/node/archive/*.test.ts'] },
+  ...['files', 'terminal', 'http', 'archive', 'metadata'].map((room) => ({
+    files: `packages/protocol/src/node/${room}/*.ts`,
+    tests: [`packages/protocol/src/node/${room}/*.test.ts`],
+  })),
   {
     files: 'packages/signer/src/**/*.ts',
-    tests: ['packages/signer/src/**/*.test.ts', 'test/code-signing*.test.ts'],
+    tests: ['packages/signer/src/**/*.test.ts', 'test/code-signing/*.test.ts'],
   },
   {
     files: 'packages/repo-server/src/**/*.ts',
     tests: [
       'packages/repo-server/src/**/*.test.ts',
-      'test/{publication,publishers,publishing-together}.test.ts',
-      'test/server-{limits,hardening,process}.test.ts',
+      'test/server/{publication,publishers,publishing-together,limits,hardening,process}.test.ts',
     ],
   },
   { files: 'packages/client/src/**/*.ts', tests: ['packages/client/src/**/*.test.ts', 'test/attacks/*.test.ts'] },
@@ -124,7 +125,7 @@ function marked(node: ts.Node, source: string): boolean {
 /** A copy of the project whose packages are its own and whose dependencies are ours. */
 function scratchCopy(): string {
   const copy = mkdtempSync(join(tmpdir(), 'countersign-mutants-'));
-  for (const part of ['packages', 'test', 'fixtures', 'demo', 'package.json', 'tsconfig.json'])
+  for (const part of ['packages', 'test', 'tools', 'fixtures', 'demo', 'package.json', 'tsconfig.json'])
     cpSync(join(root, part), join(copy, part), {
       recursive: true,
       filter: (path) => basename(path) !== 'node_modules',

@@ -47,3 +47,10 @@ export function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
 }
+
+/** What any thrown value says, in words. It may come from elsewhere: escape it where it is shown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Whether it is one of our own errors, which carries a code and a hint and needs no other words. */
+export const isCoded = (error: unknown): error is CountersignError =>
+  error instanceof Error && 'hint' in error && codeOf(error) !== undefined;

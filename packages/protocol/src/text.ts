@@ -11,6 +11,9 @@ export const MapOf = <V extends TSchema>(key: TString, value: V, options: Readon
 /** Hex sha256. */
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
+/** The first 16 of a digest's or key id's hexadecimal digits: enough for a person to tell it by, never to decide by. */
+export const shortDigest = (digest: string): string => digest.slice(0, 16);
+
 export const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 /** RFC 3339, UTC, whole seconds: the only time form in documents. */
 export const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$' });

@@ -2,7 +2,7 @@
  * The publish gate: a publication is judged as a device would judge it, from the shipped root and from the state before, by both
  * verifiers, with the profile and with everything that the repository carries. What a device would refuse is never published.
  */
-import { codeOf, issuedTime, sha256, type TrustedState } from '@countersign/protocol';
+import { messageOf, codeOf, issuedTime, sha256, type TrustedState } from '@countersign/protocol';
 import {
   confirmTargets,
   lookUp,
@@ -50,7 +50,7 @@ export async function checkPublication(input: GateInput): Promise<TrustedState> 
   } catch (cause) {
     const code = codeOf(cause);
     if (code === 'PUBLICATION_REFUSED' || isOwnFault(code)) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw serverError('PUBLICATION_REFUSED', `a device would refuse it: ${code ?? 'error'}: ${why}`, {
       cause,
       context: { code },

@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { consistentTargetName, metadataFileName, sha256, timeText } from '@countersign/protocol';
+import { shortDigest, consistentTargetName, metadataFileName, sha256, timeText } from '@countersign/protocol';
 import { serverError } from './errors.ts';
 import { checkPublication } from './publication-gate.ts';
 import type { ShippedChains } from './release-gate.ts';
@@ -87,7 +87,7 @@ export class Publications {
     const { repository, staging, scanner } = this.#options;
     return repository.exclusively(async () => {
       const publication = staging.read(id);
-      if (!publication) throw serverError('PUBLICATION_UNKNOWN', `there is no publication ${id.slice(0, 16)}`);
+      if (!publication) throw serverError('PUBLICATION_UNKNOWN', `there is no publication ${shortDigest(id)}`);
       if (publication.done) return { ...publication.done, scanned: scanner.active };
       const { request } = publication;
       const current = await repository.current();
@@ -101,7 +101,7 @@ export class Publications {
       if (missing.length > 0)
         throw serverError(
           'PUBLICATION_INCOMPLETE',
-          `${missing.length} files are not uploaded, the first is ${missing[0]!.sha256.slice(0, 16)}`,
+          `${missing.length} files are not uploaded, the first is ${shortDigest(missing[0]!.sha256)}`,
         );
       const prepared = await repository.prepare(offline, current);
       for (const { sha256: digest } of request.targets)
@@ -173,9 +173,9 @@ export class Publications {
   #lengthOf(id: string, digest: string): number {
     const publication = this.#options.staging.read(id);
     if (!publication || publication.done)
-      throw serverError('PUBLICATION_UNKNOWN', `there is no open publication ${id.slice(0, 16)}`);
+      throw serverError('PUBLICATION_UNKNOWN', `there is no open publication ${shortDigest(id)}`);
     const target = publication.request.targets.find((one) => one.sha256 === digest);
-    if (!target) throw serverError('PUBLICATION_BLOB', `the publication names no file ${digest.slice(0, 16)}`);
+    if (!target) throw serverError('PUBLICATION_BLOB', `the publication names no file ${shortDigest(digest)}`);
     return target.length;
   }
 

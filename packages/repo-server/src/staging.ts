@@ -17,8 +17,8 @@ import {
 } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { shortDigest, codeOf, format, MapOf, parseJson, Sha256, Time } from '@countersign/protocol';
 import Type, { type Static } from 'typebox';
-import { codeOf, format, MapOf, parseJson, Sha256, Time } from '@countersign/protocol';
 import {
   makeFolder,
   readIfPresent,
@@ -134,7 +134,7 @@ export class Staging {
   async append(sha256: string, length: number, { offset, length: coming, chunks }: Upload): Promise<number> {
     if (this.isWhole(sha256)) return length;
     if (this.#writing.has(sha256))
-      throw serverError('PUBLICATION_BLOB', `${sha256.slice(0, 16)} is being uploaded by another request`);
+      throw serverError('PUBLICATION_BLOB', `${shortDigest(sha256)} is being uploaded by another request`);
     this.#writing.add(sha256);
     const part = `${this.whole(sha256)}.part`;
     try {
@@ -142,13 +142,13 @@ export class Staging {
       if (offset !== there)
         throw serverError(
           'PUBLICATION_BLOB',
-          `${sha256.slice(0, 16)} has ${there} bytes, the upload starts at ${offset}`,
+          `${shortDigest(sha256)} has ${there} bytes, the upload starts at ${offset}`,
           { context: { received: there } },
         );
       if (there + (coming ?? 0) > length) throw tooLong(sha256, length, there);
       const total = await appendTo(part, there, length, chunks, sha256);
       if (total === length && !(await this.#makeWhole(sha256)))
-        throw serverError('PUBLICATION_BLOB', `what was uploaded as ${sha256.slice(0, 16)} has another digest`, {
+        throw serverError('PUBLICATION_BLOB', `what was uploaded as ${shortDigest(sha256)} has another digest`, {
           context: { received: 0 },
         });
       return total;
@@ -223,7 +223,7 @@ export class Staging {
 }
 
 const tooLong = (sha256: string, length: number, received: number): Error =>
-  serverError('PUBLICATION_BLOB', `${sha256.slice(0, 16)} is longer than the ${length} bytes announced`, {
+  serverError('PUBLICATION_BLOB', `${shortDigest(sha256)} is longer than the ${length} bytes announced`, {
     context: { received },
   });
 
@@ -248,7 +248,7 @@ async function appendTo(
     if (codeOf(cause)?.startsWith('PUBLICATION_')) throw cause;
     // The line broke: what came stays for the next request.
     if (codeOf(cause) === 'ENOSPC' || codeOf(cause) === 'EDQUOT') throw writeFailure(file, 'receiving', cause);
-    throw serverError('PUBLICATION_BLOB', `the upload of ${sha256.slice(0, 16)} broke off at ${total} bytes`, {
+    throw serverError('PUBLICATION_BLOB', `the upload of ${shortDigest(sha256)} broke off at ${total} bytes`, {
       cause,
       context: { received: total },
     });

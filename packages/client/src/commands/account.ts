@@ -1,4 +1,5 @@
 /** `countersign-device account add|list`. */
+import { shortDigest } from '@countersign/protocol';
 import { Option, type Command } from 'commander';
 import { addAccount, listAccounts, type AccountRole } from '../consent/accounts.ts';
 import { readPassword, withDevice } from './session.ts';
@@ -30,7 +31,7 @@ export function addAccountCommands(program: Command): void {
             password,
           });
           terminal.answer({ account: added.name, keyid: added.keyid, roles: added.roles }, () =>
-            terminal.print(`account ${added.name} added, key ${added.keyid.slice(0, 16)}`),
+            terminal.print(`account ${added.name} added, key ${shortDigest(added.keyid)}`),
           );
         }),
     );

@@ -1,4 +1,5 @@
 /** `countersign-device audit verify|export`. */
+import { shortDigest } from '@countersign/protocol';
 import { writeDurable } from '@countersign/protocol/node';
 import type { Command } from 'commander';
 import { exportAudit, verifyAudit } from '../device/audit.ts';
@@ -13,7 +14,7 @@ export function addAuditCommands(program: Command): void {
       withDevice(command, (device, terminal) => {
         const { records, head } = verifyAudit(device);
         terminal.answer({ verified: true, records, head }, () =>
-          terminal.print(`${records} records, unbroken up to ${head.slice(0, 16)}`),
+          terminal.print(`${records} records, unbroken up to ${shortDigest(head)}`),
         );
       }),
     );

@@ -4,8 +4,8 @@
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
+import { shortDigest, keyIdOf, sha256, type PublicKey } from '@countersign/protocol';
 import { InvalidArgumentError, type Command } from 'commander';
-import { keyIdOf, sha256, type PublicKey } from '@countersign/protocol';
 import { makeFolder, readIfPresent, terminalOf, writeDurable } from '@countersign/protocol/node';
 import { transact, writeSetting } from '../device/database.ts';
 import { closeDevice, createDevice, type Device } from '../device/device.ts';
@@ -43,7 +43,7 @@ export function addInit(program: Command): void {
       const terminal = terminalOf(command);
       const device = initDevice(options);
       terminal.answer({ device, directory: resolve(options.dir) }, () => {
-        terminal.print(`device ${device.slice(0, 16)} made in ${resolve(options.dir)}`);
+        terminal.print(`device ${shortDigest(device)} made in ${resolve(options.dir)}`);
         terminal.print('next: countersign-device account add NAME, then countersign-device run');
       });
     });

@@ -1,6 +1,6 @@
 /** `countersign-device check|plan|approve|decline|hold`: what is on offer here, and a person's answer to it. */
+import { shortDigest, timeText } from '@countersign/protocol';
 import { InvalidArgumentError, type Command } from 'commander';
-import { timeText } from '@countersign/protocol';
 import { writeDurable, type Terminal } from '@countersign/protocol/node';
 import type { Answer } from '../consent/approval-record.ts';
 import { signAnswer, type RecordedAnswer } from '../consent/approvals.ts';
@@ -58,7 +58,7 @@ export function addPlanCommands(program: Command): void {
           for (const one of omitted)
             terminal.print(`left out: ${one.component} ${one.version}: ${one.reason} (${one.code})`);
           if (options.decisionsTemplate === undefined)
-            terminal.note(`to answer it: countersign-device approve ${digest.slice(0, 16)}`);
+            terminal.note(`to answer it: countersign-device approve ${shortDigest(digest)}`);
         });
       }),
     );
@@ -77,7 +77,7 @@ export function addPlanCommands(program: Command): void {
           shown: wordsOf(device, stored, options.language).join('\n'),
         });
         terminal.answer(recorded, () => {
-          terminal.print(`plan ${recorded.plan.slice(0, 16)} is ${recorded.state}`);
+          terminal.print(`plan ${shortDigest(recorded.plan)} is ${recorded.state}`);
           if (recorded.state === 'approved')
             terminal.note('the running service installs it; without one: countersign-device install');
           else terminal.note(`${recorded.needed - recorded.signed} more person must approve the same decisions`);
@@ -99,7 +99,7 @@ export function addPlanCommands(program: Command): void {
           shown: wordsOf(device, stored, options.language).join('\n'),
           reason,
         });
-        terminal.answer(recorded, () => terminal.print(`plan ${recorded.plan.slice(0, 16)} is declined`));
+        terminal.answer(recorded, () => terminal.print(`plan ${shortDigest(recorded.plan)} is declined`));
       }),
     );
   program
@@ -114,7 +114,7 @@ export function addPlanCommands(program: Command): void {
         const until = options.until ?? null;
         const held = await perform<object>(device, handlersOf(device), 'hold', { plan: digest, reason, until });
         terminal.answer(held, () =>
-          terminal.print(`plan ${digest.slice(0, 16)} is held${until ? ` until ${until}` : ''}`),
+          terminal.print(`plan ${shortDigest(digest)} is held${until ? ` until ${until}` : ''}`),
         );
       }),
     );
@@ -126,7 +126,7 @@ export function printPoll(terminal: Terminal, { plan, omitted }: PollResult): vo
     terminal.print(`left out: ${component} ${version}: ${reason} (${code})`);
   if (plan === null) terminal.print('nothing to decide');
   else {
-    terminal.print(`plan ${plan.digest.slice(0, 16)} is ${plan.state}`);
+    terminal.print(`plan ${shortDigest(plan.digest)} is ${plan.state}`);
     terminal.note('see it with countersign-device plan');
   }
 }

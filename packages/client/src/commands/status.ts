@@ -1,4 +1,5 @@
 /** `countersign-device status|history`: what runs here and what was done; nothing is changed. */
+import { shortDigest } from '@countersign/protocol';
 import type { Command } from 'commander';
 import type { Terminal } from '@countersign/protocol/node';
 import { readHistory } from '../reports/device-history.ts';
@@ -28,7 +29,7 @@ export function addStatusCommands(program: Command): void {
               ['when', 'plan', 'state', 'change', 'signed by'],
               history.map(({ changed, plan, state, steps, approvers }) => [
                 changed,
-                plan.slice(0, 16),
+                shortDigest(plan),
                 state,
                 steps.map(({ component, from, to }) => `${component} ${from ?? '-'} → ${to ?? '-'}`).join(', '),
                 approvers.map(({ name }) => name ?? '(erased)').join(', '),
@@ -40,14 +41,14 @@ export function addStatusCommands(program: Command): void {
 }
 
 function printStatus(terminal: Terminal, status: DeviceStatus): void {
-  terminal.print(`device ${status.device.slice(0, 16)} · ${status.model} · serial ${status.serial}`);
+  terminal.print(`device ${shortDigest(status.device)} · ${status.model} · serial ${status.serial}`);
   const poll =
     status.lastPoll === null ? 'never polled' : `last poll ${status.lastPoll.at}: ${status.lastPoll.outcome}`;
   terminal.print(`generation ${status.generation} · ${poll}`);
   const rows = Object.entries(status.components).map(([name, { version, release, capabilities }]) => [
     name,
     version,
-    release.slice(0, 16),
+    shortDigest(release),
     Object.entries(capabilities)
       .map(([id, state]) => `${id} ${state}`)
       .join(', '),
@@ -58,7 +59,7 @@ function printStatus(terminal: Terminal, status: DeviceStatus): void {
   }
   if (status.plan) {
     const { digest, state, reason } = status.plan;
-    terminal.print(`\nplan ${digest.slice(0, 16)} is ${state}${reason === null ? '' : `: ${reason}`}`);
+    terminal.print(`\nplan ${shortDigest(digest)} is ${state}${reason === null ? '' : `: ${reason}`}`);
   }
   for (const { component, version, code } of status.rolledBack)
     terminal.print(`rolled back and kept away: ${component} ${version} (${code})`);

@@ -10,6 +10,7 @@
 import { Buffer } from 'node:buffer';
 import { createPrivateKey, createPublicKey, randomBytes, sign } from 'node:crypto';
 import {
+  shortDigest,
   approvalFormat,
   approvalPayloadType,
   approvalType,
@@ -171,7 +172,7 @@ export function readApproval(device: Device, plan: string): { record: Approval; 
 function checkState(plan: string, state: PlanState, answer: Answer['answer']): void {
   const open = answer === 'approve' ? undecidedStates : [...undecidedStates, ...waitingStates];
   if (!open.includes(state))
-    throw consentError('APPROVAL_PLAN_STATE', `plan ${plan.slice(0, 16)} is ${state}, it cannot be ${answer}d now`);
+    throw consentError('APPROVAL_PLAN_STATE', `plan ${shortDigest(plan)} is ${state}, it cannot be ${answer}d now`);
 }
 
 function openRecord(value: unknown): { record: Approval; envelope: Envelope } {

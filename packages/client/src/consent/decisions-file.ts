@@ -2,8 +2,17 @@
  * `--decisions FILE`: a person's answers to one plan, for use without a terminal: `{planDigest, decisions, terms}`. Every decision
  * and every term that the plan asks must be there, and nothing else: what is missing is an error, never a default.
  */
+import {
+  shortDigest,
+  CapabilityId,
+  codeOf,
+  ComponentName,
+  parseJson,
+  Sha256,
+  format,
+  type Plan,
+} from '@countersign/protocol';
 import Type, { type Static } from 'typebox';
-import { CapabilityId, codeOf, ComponentName, parseJson, Sha256, format, type Plan } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
 import { clientError } from '../device/errors.ts';
 
@@ -55,7 +64,7 @@ export function readDecisions(file: string, plan: Plan, planDigest: string): Dec
     throw wrong(error instanceof Error && codeOf(error) ? error.message : 'it cannot be read', error);
   }
   if (answers.planDigest !== planDigest)
-    throw wrong(`it answers plan ${answers.planDigest.slice(0, 16)}, the plan is ${planDigest.slice(0, 16)}`);
+    throw wrong(`it answers plan ${shortDigest(answers.planDigest)}, the plan is ${shortDigest(planDigest)}`);
   const asked = decisionsTemplate(plan, planDigest);
   checkSame(
     asked.decisions.map(({ component, capability }) => `${component}/${capability}`),

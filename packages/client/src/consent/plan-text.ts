@@ -3,6 +3,7 @@
  * escaped. The text is what the approval record's `shown` digest covers, so it must be a pure function of its input.
  */
 import {
+  shortDigest,
   escapeText,
   textFor,
   type Capability,
@@ -53,7 +54,7 @@ const actions: Record<PlanStep['action'], string> = {
 
 /** The lines that are shown before the questions. */
 export function describePlan(plan: Plan, digest: string, sources: PlanSources): string[] {
-  const lines = [`Change ${digest.slice(0, 16)} for ${escapeText(plan.model)}, from generation ${plan.fromGeneration}`];
+  const lines = [`Change ${shortDigest(digest)} for ${escapeText(plan.model)}, from generation ${plan.fromGeneration}`];
   const asked = plan.steps.reduce((sum, step) => sum + step.decisions.length, 0);
   lines.push(
     asked === 0

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
+  shortDigest,
   blockedReason,
   checkNotRevoked,
   codeOf,
@@ -105,9 +106,9 @@ export const lastOmissions = (device: Device): readonly Omission[] =>
 export async function recheckPlan(device: Device, stored: StoredPlan, view: TrustView | null): Promise<void> {
   const { digest } = stored;
   if (!waitingStates.includes(stored.state))
-    throw trustError('PLAN_NOT_READY', `plan ${digest.slice(0, 16)} is ${stored.state}`);
+    throw trustError('PLAN_NOT_READY', `plan ${shortDigest(digest)} is ${stored.state}`);
   if (hasLapsed(device, digest))
-    throw trustError('PLAN_LAPSED', `the approval of plan ${digest.slice(0, 16)} is older than 14 days`);
+    throw trustError('PLAN_LAPSED', `the approval of plan ${shortDigest(digest)} is older than 14 days`);
   const documents = view ?? lastDocuments(device);
   if (documents === null) throw trustError('PLAN_CHANGED', 'this device has no trusted documents to check the plan by');
   const offers = await currentOffers(device, documents, view);
@@ -120,7 +121,7 @@ export async function recheckPlan(device: Device, stored: StoredPlan, view: Trus
       ({ component, version, code }) => `${component} ${version} ${code}`,
     );
     const why = reasons.length === 0 ? '' : ` (${reasons.slice(0, 3).join(', ')})`;
-    throw trustError('PLAN_CHANGED', `plan ${digest.slice(0, 16)} is no longer what would be installed${why}`, {
+    throw trustError('PLAN_CHANGED', `plan ${shortDigest(digest)} is no longer what would be installed${why}`, {
       context: { reasons },
     });
   }
@@ -189,7 +190,7 @@ function voidOthers(device: Device, digest: string | null): void {
     .all(digest, ...states) as { digest: string }[];
   for (const other of others)
     setPlanState(device, other.digest, 'void', {
-      reason: digest === null ? 'it is no longer on offer' : `it was replaced by ${digest.slice(0, 16)}`,
+      reason: digest === null ? 'it is no longer on offer' : `it was replaced by ${shortDigest(digest)}`,
     });
   if (others.length > 0) pruneDownloads(device);
 }

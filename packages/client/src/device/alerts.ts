@@ -2,7 +2,7 @@
  * Alerts: what somebody at the device should know. One open alert for each code and component; raising it again only
  * refreshes its words, so that a poll every few minutes does not fill the list. An alert is a notice, never a decision.
  */
-import { codeOf, escapeText } from '@countersign/protocol';
+import { messageOf, codeOf, escapeText } from '@countersign/protocol';
 import { appendAudit, timeText } from './audit.ts';
 import type { Device } from './device.ts';
 
@@ -47,7 +47,7 @@ export const raiseError = (device: Device, error: unknown, severity: Alert['seve
   raiseAlert(device, {
     code: codeOf(error) ?? 'INTERNAL',
     severity,
-    message: error instanceof Error ? error.message : String(error),
+    message: messageOf(error),
   });
 
 /** Closes the alert if it is open: its cause is gone. */

@@ -7,6 +7,7 @@
  */
 import { Buffer } from 'node:buffer';
 import {
+  shortDigest,
   canonicalBytes,
   envelopeFormat,
   parseCanonical,
@@ -16,9 +17,9 @@ import {
   verifySignature,
   type PublicKey,
 } from '@countersign/protocol';
-import { clientError } from './errors.ts';
 import { readSetting, transact, writeSetting } from './database.ts';
 import type { Device } from './device.ts';
+import { clientError } from './errors.ts';
 
 /** Where the chain stands after a record. */
 export interface ChainHead {
@@ -99,7 +100,7 @@ export function verifyAudit(device: Device): { records: number; head: string } {
     );
   for (const person of persons(device))
     if (personCommitment(person.salt, person.account, person.printed_name) !== person.commitment)
-      throw clientError('AUDIT_BROKEN', `the name behind commitment ${person.commitment.slice(0, 16)} was changed`);
+      throw clientError('AUDIT_BROKEN', `the name behind commitment ${shortDigest(person.commitment)} was changed`);
   return { records: previous?.sequence ?? 0, head: previous?.digest ?? none };
 }
 
@@ -131,9 +132,9 @@ function checkEnvelope(sequence: number, value: unknown, keys: ReadonlyMap<strin
   const signed = preAuthEncoding(envelope.payloadType, Buffer.from(envelope.payload, 'base64'));
   for (const { keyid, sig } of envelope.signatures) {
     const key = keys.get(keyid);
-    if (key === undefined) throw broken(sequence, `the key ${keyid.slice(0, 16)} that signed it was never introduced`);
+    if (key === undefined) throw broken(sequence, `the key ${shortDigest(keyid)} that signed it was never introduced`);
     if (!verifySignature(key, signed, Buffer.from(sig, 'base64').toString('hex')))
-      throw broken(sequence, `the signature of key ${keyid.slice(0, 16)} does not hold`);
+      throw broken(sequence, `the signature of key ${shortDigest(keyid)} does not hold`);
   }
 }
 

@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { codeOf } from '@countersign/protocol';
+import { messageOf, isCoded, codeOf } from '@countersign/protocol';
 import { nodeError } from '@countersign/protocol/node';
 import { clientError } from './errors.ts';
 
@@ -121,12 +121,8 @@ export function openDatabase(directory: string): DatabaseSync {
   } catch (cause) {
     database?.close();
     const failure = databaseFailure(file, cause);
-    if (failure instanceof Error && 'hint' in failure) throw failure;
-    throw clientError(
-      'RECOVERY_REQUIRED',
-      `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    if (isCoded(failure)) throw failure;
+    throw clientError('RECOVERY_REQUIRED', `${file} cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -10,7 +10,7 @@ import { appendFileSync, chmodSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
-import { codeOf, escapeText } from '@countersign/protocol';
+import { messageOf, codeOf, escapeText } from '@countersign/protocol';
 import { makeFolder, takeLock, type ExclusiveLock } from '@countersign/protocol/node';
 import { checkFolder, protectFolder } from '../platform/folder-safety.ts';
 import { createDatabase, databaseFailure, databaseFile, openDatabase, readSetting } from './database.ts';
@@ -108,7 +108,7 @@ function checkDatabase(directory: string, database: DatabaseSync): void {
     const row = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
     answer = row.quick_check;
   } catch (cause) {
-    answer = cause instanceof Error ? cause.message : String(cause);
+    answer = messageOf(cause);
   }
   if (answer !== 'ok')
     throw clientError('RECOVERY_REQUIRED', `${databaseFile(directory)} is damaged: ${escapeText(answer, 200)}`);

@@ -7,8 +7,8 @@ import { timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import type { ProcessIdentity } from '../platform/processes.ts';
-import { engineError } from './engine-errors.ts';
 import type { Decisions } from './capability-decisions.ts';
+import { engineError } from './engine-errors.ts';
 
 /**
  * staging: unpacking, rows being prepared. stopping: the old components stop. starting: the new generation is current and its

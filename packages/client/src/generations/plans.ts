@@ -2,11 +2,11 @@
  * The plans of a device and where each stands. A plan's body never changes; its state does, and every change of state is in the
  * audit trail. At most one plan is open at a time.
  */
-import { planFormat, type Plan } from '@countersign/protocol';
-import { engineError } from './engine-errors.ts';
+import { shortDigest, planFormat, type Plan } from '@countersign/protocol';
 import { appendAudit, timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
+import { engineError } from './engine-errors.ts';
 
 export type PlanState =
   | 'offered'
@@ -50,7 +50,7 @@ const stored = ({ body, ...row }: PlanRow): StoredPlan => ({ ...row, plan: planF
 /** @throws APPROVAL_PLAN_UNKNOWN */
 export function readPlan(device: Device, digest: string): StoredPlan {
   const row = device.database.prepare('SELECT * FROM plan WHERE digest = ?').get(digest) as PlanRow | undefined;
-  if (row === undefined) throw engineError('APPROVAL_PLAN_UNKNOWN', `this device has no plan ${digest.slice(0, 16)}`);
+  if (row === undefined) throw engineError('APPROVAL_PLAN_UNKNOWN', `this device has no plan ${shortDigest(digest)}`);
   return stored(row);
 }
 

@@ -10,7 +10,7 @@ import { Buffer } from 'node:buffer';
 import { existsSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { codeOf, type CountersignError } from '@countersign/protocol';
+import { messageOf, codeOf, type CountersignError } from '@countersign/protocol';
 import { makeFolder, syncFolder, unpackArchive, verifyTree, writeFailure } from '@countersign/protocol/node';
 import { timeText } from '../device/audit.ts';
 import { requireLock, stagingFolder, storeFolder, type Device } from '../device/device.ts';
@@ -53,7 +53,10 @@ export function hasArchive(device: Device, sha256: string): boolean {
 
 /** Where the archive is unpacked. */
 export const archiveFolder = (device: Device, sha256: string): string =>
-  join(storeFolder(device), rowOf(device, sha256)?.directory ?? sha256.slice(0, 16));
+  join(storeFolder(device), rowOf(device, sha256)?.directory ?? folderName(sha256));
+
+/** The first 16 digits: short enough for the paths of Windows. */
+const folderName = (sha256: string): string => sha256.slice(0, 16);
 
 export function archiveFiles(device: Device, sha256: string): readonly StoredFile[] {
   const row = device.database.prepare('SELECT files FROM archive WHERE sha256 = ?').get(sha256) as
@@ -109,7 +112,7 @@ async function unpackIntoStore(device: Device, ready: ReadyArchive, options: Sto
  * damaged copy is to be replaced, the name gets a suffix.
  */
 function freeDirectory(device: Device, sha256: string): string {
-  const prefix = sha256.slice(0, 16);
+  const prefix = folderName(sha256);
   const clash = device.database
     .prepare('SELECT sha256 FROM archive WHERE substr(sha256, 1, 16) = ? AND sha256 <> ?')
     .get(prefix, sha256) as { sha256: string } | undefined;
@@ -151,7 +154,7 @@ export function reportDamage(device: Device, sha256: string, cause: unknown): Co
   device.database
     .prepare('UPDATE archive SET damaged = ? WHERE sha256 = ? AND damaged IS NULL')
     .run(timeText(device.clock()), sha256);
-  const words = cause instanceof Error ? cause.message : String(cause);
+  const words = messageOf(cause);
   return engineError('STORE_DAMAGED', `store folder ${basename(archiveFolder(device, sha256))}: ${words}`, {
     cause,
     context: { sha256, cause: codeOf(cause) },

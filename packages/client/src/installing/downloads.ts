@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import {
+  shortDigest,
   archivesOf,
   decidePlan,
   sha256,
@@ -62,7 +63,7 @@ export function decideInstall(device: Device, digest: string): DecidedInstall {
   const { plan, state } = readPlan(device, digest);
   const approval = readApproval(device, digest);
   if (approval === null || !waitingStates.includes(state))
-    throw trustError('PLAN_NOT_READY', `plan ${digest.slice(0, 16)} is ${state}, expected is an approved one`);
+    throw trustError('PLAN_NOT_READY', `plan ${shortDigest(digest)} is ${state}, expected is an approved one`);
   const statements = new Map<string, { bytes: Uint8Array; statement: Statement }>();
   for (const { component, to } of plan.steps)
     if (to !== null) statements.set(component, readStatement(device, component, to.release));
@@ -100,7 +101,7 @@ export async function fetchArchives(
   requireLock(device);
   const { verdict } = readPlan(device, decided.digest);
   if (verdict !== 'agreed')
-    throw trustError('PLAN_NOT_READY', `both verifiers have not agreed on plan ${decided.digest.slice(0, 16)}`);
+    throw trustError('PLAN_NOT_READY', `both verifiers have not agreed on plan ${shortDigest(decided.digest)}`);
   const folder = downloadsFolder(device);
   makeFolder(folder);
   const steps: { step: DecidedStep; wanted: Wanted[] }[] = [];

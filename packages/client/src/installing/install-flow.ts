@@ -3,7 +3,7 @@
  * agree, download exactly what was granted, install. Whatever goes wrong before the switch leaves the device as it was; the plan
  * then waits for another try, or is void where it is no longer right.
  */
-import { codeOf } from '@countersign/protocol';
+import { messageOf, codeOf } from '@countersign/protocol';
 import { recheckBeforeSwitch, recheckPlan } from '../consent/planning.ts';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import type { Device } from '../device/device.ts';
@@ -82,7 +82,7 @@ async function carryOut(device: Device, stored: StoredPlan, { signal, onProgress
 function settle(device: Device, digest: string, error: unknown, signal: AbortSignal | undefined): void {
   if (!waitingStates.includes(readPlan(device, digest).state)) return;
   const code = codeOf(error) ?? 'INTERNAL';
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const reason = `${code}: ${message}`.slice(0, 500);
   if (code === 'PLAN_CHANGED') return setPlanState(device, digest, 'void', { reason });
   if (code === 'PLAN_LAPSED') return setPlanState(device, digest, 'lapsed', { reason });

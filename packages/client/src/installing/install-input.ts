@@ -3,6 +3,7 @@
  * anything is unpacked. The planner and the download checked the same; here it is checked from the signed statements again.
  */
 import {
+  shortDigest,
   canonicalBytes,
   planFormat,
   releasePaths,
@@ -141,13 +142,13 @@ function checkArchives(
     if (!wanted.some((other) => same({ ...other }, { capability, digest, length, unpacked, files })))
       throw engineError(
         'INSTALL_INPUT',
-        `archive ${digest.slice(0, 16)} for "${capability}" of ${name} was not approved`,
+        `archive ${shortDigest(digest)} for "${capability}" of ${name} was not approved`,
       );
   for (const { capability, digest } of wanted)
     if (!hasArchive(device, digest) && !step.archives.some(({ sha256: ready }) => ready === digest))
       throw engineError(
         'STORE_ARCHIVE_MISSING',
-        `archive ${digest.slice(0, 16)} for "${capability}" of ${name} is missing`,
+        `archive ${shortDigest(digest)} for "${capability}" of ${name} is missing`,
       );
   return wanted.map(({ capability, digest }) => ({ capability, sha256: digest }));
 }

@@ -4,15 +4,15 @@
  *
  * Must never unpack what the plan did not grant, and never leave a job behind that a crash did not leave.
  */
-import { codeOf, type Plan } from '@countersign/protocol';
+import { messageOf, codeOf, type Plan } from '@countersign/protocol';
 import { raiseAlert } from '../device/alerts.ts';
 import { timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
+import { applyDecisions, readDecisions } from '../generations/capability-decisions.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { collectGarbage } from '../generations/garbage.ts';
 import { currentRow, nextGenerationNumber, readGeneration, writeGeneration } from '../generations/generations.ts';
-import { applyDecisions, readDecisions } from '../generations/capability-decisions.ts';
 import { beginJob, countAttempts, enterPhase, note, openJob, type Job } from '../generations/journal.ts';
 import { setPlanState } from '../generations/plans.ts';
 import { storeArchive, verifyArchive } from '../generations/store.ts';
@@ -155,7 +155,7 @@ async function checkFiles(
 
 /** An alert for a component whose files are not what they were, or that does not live. */
 export function reportUnhealthy(device: Device, component: string, error: unknown): void {
-  const message = `${component} is not well: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `${component} is not well: ${messageOf(error)}`;
   raiseAlert(device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });
 }
 

@@ -4,7 +4,7 @@
  * right after its first answer is noticed.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { codeOf, type CountersignError } from '@countersign/protocol';
+import { messageOf, codeOf, type CountersignError } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { findComponent, type Generation } from '../generations/generations.ts';
@@ -15,7 +15,7 @@ export class ComponentFailure extends Error {
   readonly component: string;
   readonly code: string;
   constructor(component: string, cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    super(messageOf(cause), { cause });
     this.component = component;
     this.code = codeOf(cause) ?? 'INTERNAL';
   }

@@ -6,6 +6,7 @@
 import { timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
+import { readDecisions, reviveDecisions } from '../generations/capability-decisions.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { collectGarbage } from '../generations/garbage.ts';
 import {
@@ -17,7 +18,6 @@ import {
   type Generation,
   type NewComponent,
 } from '../generations/generations.ts';
-import { readDecisions, reviveDecisions } from '../generations/capability-decisions.ts';
 import { beginJob, enterPhase } from '../generations/journal.ts';
 import { verifyArchive } from '../generations/store.ts';
 import { drive, type OnProgress, type Outcome } from './switch.ts';

@@ -6,12 +6,13 @@
  * transaction; success is recorded only after the new components said that they live; killed at any instant, `drive` goes
  * on from the recorded phase; the way back needs nothing but the database and the store and always ends.
  */
+import { messageOf, codeOf } from '@countersign/protocol';
 import { gt } from 'semver';
-import { codeOf } from '@countersign/protocol';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import { appendAudit, timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
+import { restoreDecisions } from '../generations/capability-decisions.ts';
 import { dependencyOrder, withDependents } from '../generations/dependency-order.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import {
@@ -22,7 +23,6 @@ import {
   writeCurrentRow,
   type Generation,
 } from '../generations/generations.ts';
-import { restoreDecisions } from '../generations/capability-decisions.ts';
 import { writeGrants } from '../generations/grants.ts';
 import {
   endJob,
@@ -256,7 +256,7 @@ class Change {
     const failure: Failure = {
       code: codeOf(error) ?? 'INTERNAL',
       component,
-      message: error instanceof Error ? error.message : String(error),
+      message: messageOf(error),
       releases: switched && this.#job.kind === 'install' ? this.#culprits(component) : [],
     };
     this.#device.log({ level: 'error', event: 'change-failed', ...failure });
@@ -331,7 +331,7 @@ class Change {
   }
 
   #unhealthy(component: string, error: unknown): void {
-    const message = `${component} does not run as it should after going back: ${error instanceof Error ? error.message : String(error)}`;
+    const message = `${component} does not run as it should after going back: ${messageOf(error)}`;
     raiseAlert(this.#device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });
   }
 

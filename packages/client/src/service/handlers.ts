@@ -2,6 +2,7 @@
  * What a device does when it is asked, by a command or by the service on a command's behalf. Every handler runs under the device
  * lock and gets plain JSON; whoever asks with a password has it turned into a signature before.
  */
+import { shortDigest } from '@countersign/protocol';
 import { holdPlan, recordAnswer, type SignedAnswer } from '../consent/approvals.ts';
 import type { PlanRequests } from '../consent/planning.ts';
 import { appendAudit } from '../device/audit.ts';
@@ -68,7 +69,7 @@ async function installPlan(device: Device, digest: string | null, options: Insta
   const generation = running?.generation ?? 0;
   if (state === 'committed') return { outcome: 'committed', generation, plan: digest };
   if (state !== 'rolled-back')
-    throw clientError('NOTHING_TO_DO', `plan ${digest.slice(0, 16)} is ${state}`, {
+    throw clientError('NOTHING_TO_DO', `plan ${shortDigest(digest)} is ${state}`, {
       hint: 'see countersign-device plan for what is open now',
     });
   const failed = database

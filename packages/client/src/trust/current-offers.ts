@@ -5,6 +5,7 @@
  */
 import { Buffer } from 'node:buffer';
 import {
+  messageOf,
   blockedReason,
   codeOf,
   escapeText,
@@ -83,7 +84,7 @@ export async function currentOffers(
       candidates.push({ offer, manifest, terms });
     } catch (error) {
       if (isUnreached(error)) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       refusals.push({ release, component, version, code: codeOf(error) ?? 'INTERNAL', reason });
     }
   }

@@ -4,6 +4,7 @@
  * trusted and raises an alert; a poll in which nothing changed parses nothing. It decides nothing about installing.
  */
 import {
+  messageOf,
   authorityPath,
   channelFormat,
   channelPath,
@@ -99,7 +100,7 @@ export async function refreshTrust(device: Device): Promise<TrustView> {
       polling.session = polling.start = null;
       const failure = explain(device, polling, error);
       failures.push(failure);
-      const message = failure instanceof Error ? failure.message : String(failure);
+      const message = messageOf(failure);
       device.log({ level: 'warn', event: 'poll-failed', server: server.url, code: codeOf(failure) ?? '', message });
     }
   }

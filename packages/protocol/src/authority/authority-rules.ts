@@ -1,6 +1,7 @@
 /** What the body of an authority version must hold true of itself, beyond its schema. */
 import { keyIdOf, keyMaterial } from '../public-key.ts';
 import { releaseError } from '../release/release-errors.ts';
+import { shortDigest } from '../text.ts';
 import type { CodesignAuthority, DevicesAuthority } from './authority.ts';
 
 const wrong = (what: string): Error => releaseError('AUTHORITY_BODY', what);
@@ -9,10 +10,10 @@ const wrong = (what: string): Error => releaseError('AUTHORITY_BODY', what);
 export function checkSigners({ keys, threshold }: CodesignAuthority['signers']): void {
   const materials = new Set<string>();
   for (const [id, key] of Object.entries(keys)) {
-    if (keyIdOf(key) !== id) throw wrong(`signer ${id.slice(0, 16)} is not the id of its key`);
+    if (keyIdOf(key) !== id) throw wrong(`signer ${shortDigest(id)} is not the id of its key`);
     const material = keyMaterial(key);
-    if (material === null) throw wrong(`signer ${id.slice(0, 16)} has a key that cannot be used`);
-    if (materials.has(material)) throw wrong(`signer ${id.slice(0, 16)} has the key of another signer`);
+    if (material === null) throw wrong(`signer ${shortDigest(id)} has a key that cannot be used`);
+    if (materials.has(material)) throw wrong(`signer ${shortDigest(id)} has the key of another signer`);
     materials.add(material);
   }
   if (threshold > materials.size) throw wrong(`${materials.size} signers cannot reach a threshold of ${threshold}`);

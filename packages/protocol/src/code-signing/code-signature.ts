@@ -9,7 +9,7 @@ import { toSignedEntity, Verifier } from '@sigstore/verify';
 import type { CodesignAuthority, Identity } from '../authority/authority.ts';
 import { preAuthEncoding } from '../authority/dsse.ts';
 import { revocationHits, type Revocations } from '../channel/revocations.ts';
-import { codeOf } from '../error.ts';
+import { messageOf, codeOf } from '../error.ts';
 import { keyMaterial, verifySignature } from '../public-key.ts';
 import {
   checkStatement,
@@ -84,7 +84,7 @@ export function weighSignatures({
     } catch (error) {
       if (codeOf(error) === 'CODESIGN_TRUST') throw error;
       refused.push(
-        `bundle ${index + 1}: ${codeOf(error) ?? 'CODESIGN_SIGNATURE'} ${escapeText(error instanceof Error ? error.message : String(error), 300)}`,
+        `bundle ${index + 1}: ${codeOf(error) ?? 'CODESIGN_SIGNATURE'} ${escapeText(messageOf(error), 300)}`,
       );
     }
   }

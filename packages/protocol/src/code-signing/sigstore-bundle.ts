@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer';
 import { timingSafeEqual, type KeyObject } from 'node:crypto';
 import { bundleFromJSON, type Bundle } from '@sigstore/bundle';
 import { toSignedEntity, Verifier, type SignedEntity } from '@sigstore/verify';
+import { isCoded, messageOf } from '../error.ts';
 import { statementPayloadType } from '../release/statement.ts';
 import { checkLeaf } from './certificate-rules.ts';
 import { codesignError } from './codesign-errors.ts';
@@ -57,8 +58,8 @@ export function judgeBundle(
     if (identity?.subjectAlternativeName !== signer.san || identity.extensions?.issuer !== signer.issuer)
       throw codesignError('CODESIGN_IDENTITY', 'it is signed by somebody else than expected');
   } catch (cause) {
-    if (cause instanceof Error && 'hint' in cause) throw cause;
-    const words = cause instanceof Error ? cause.message : String(cause);
+    if (isCoded(cause)) throw cause;
+    const words = messageOf(cause);
     throw codesignError('CODESIGN_SIGNATURE', `the signature does not hold: ${words}`, { cause });
   }
 }

@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import { TrustedRoot } from '@sigstore/protobuf-specs';
 import { toTrustMaterial, type TrustMaterial } from '@sigstore/verify';
+import { isCoded } from '../error.ts';
 import { codesignError } from './codesign-errors.ts';
 
 const timeStamping = '1.3.6.1.5.5.7.3.8';
@@ -34,7 +35,7 @@ export function readTrustMaterial(json: unknown, what: string, key?: KeyObject):
       return { publicKey: key, validFor: () => true };
     });
   } catch (cause) {
-    if (cause instanceof Error && 'hint' in cause) throw cause;
+    if (isCoded(cause)) throw cause;
     throw wrong('cannot be read', cause);
   }
 }

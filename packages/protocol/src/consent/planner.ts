@@ -5,7 +5,7 @@
  */
 import semver from 'semver';
 import { checkNotRevoked } from '../channel/revocations.ts';
-import { codeOf } from '../error.ts';
+import { messageOf, codeOf } from '../error.ts';
 import { sha256 } from '../text.ts';
 import { diffCapabilities } from './capability-diff.ts';
 import type { Candidate, Omission, PlanInput } from './plan-input.ts';
@@ -56,7 +56,7 @@ function usable(input: PlanInput, { offer, manifest }: Candidate, omitted: Omiss
   try {
     checkNotRevoked(input.revocations, release, component, version);
   } catch (error) {
-    return omit(codeOf(error) ?? 'RELEASE_REVOKED', error instanceof Error ? error.message : String(error));
+    return omit(codeOf(error) ?? 'RELEASE_REVOKED', messageOf(error));
   }
   if (input.quarantined.has(release)) return omit('RELEASE_QUARANTINED', 'it failed on this device'); // check: failed here
   if (!manifest.models.includes('*') && !manifest.models.includes(input.model))

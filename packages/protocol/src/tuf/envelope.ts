@@ -5,6 +5,7 @@
  */
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
 import { isObject, parseJson } from '../canonical-json.ts';
+import { messageOf } from '../error.ts';
 import { canonicalOlpc } from '../olpc-json.ts';
 import { keyMaterial, verifySignature } from '../public-key.ts';
 import { escapeText } from '../text.ts';
@@ -126,6 +127,6 @@ export function verifySigners(
 
 /** Whatever a reader of hostile bytes threw, as TUF_FORMAT. */
 export function malformed(what: string, cause: unknown): Error {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return tufError('TUF_FORMAT', `${escapeText(what)}: ${escapeText(reason, 200)}`, { cause });
 }

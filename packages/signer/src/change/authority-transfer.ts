@@ -3,7 +3,14 @@
  * puts it into the role `authority`, and for everybody else theirs takes the place of the version that was still open.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { authorityPath, readChain, signedBytes, type AuthorityKind, type Targets } from '@countersign/protocol';
+import {
+  shortDigest,
+  authorityPath,
+  readChain,
+  signedBytes,
+  type AuthorityKind,
+  type Targets,
+} from '@countersign/protocol';
 import { signerError } from '../workspace/errors.ts';
 import type { RoleFile, Workspace } from '../workspace/workspace.ts';
 import { authorityKinds, dropLine, keepLine, pendingLine, publishedChain } from './chains.ts';
@@ -62,7 +69,7 @@ function mergeLine(
   if (bad)
     throw signerError(
       'CHANGE_FILE',
-      `the signature of key ${bad.keyid.slice(0, 16)} over the ${kind} authority does not hold`,
+      `the signature of key ${shortDigest(bad.keyid)} over the ${kind} authority does not hold`,
     );
   keepLine(copy, kind, line.payload, [...own, ...fresh]);
   return fresh.length;

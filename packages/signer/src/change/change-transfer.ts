@@ -4,6 +4,7 @@
  * signature holds, nothing contradicts what is here. Anything else refuses the file as a whole. It writes as it judges: call it on a copy.
  */
 import {
+  shortDigest,
   checkProfile,
   goodSigners,
   readRoot,
@@ -160,7 +161,7 @@ function mergeSignatures(copy: Workspace, role: string, { signed, signatures }: 
   );
   const bad = signatures.find(({ keyid }) => !good.has(keyid));
   if (bad)
-    throw signerError('CHANGE_FILE', `the signature of key ${bad.keyid.slice(0, 16)} over ${role} does not hold`);
+    throw signerError('CHANGE_FILE', `the signature of key ${shortDigest(bad.keyid)} over ${role} does not hold`);
   const fresh = signatures.filter(({ keyid }) => !own.signatures.some((one) => one.keyid === keyid));
   if (fresh.length > 0) copy.writePending(role, { signed: own.signed, signatures: [...own.signatures, ...fresh] });
   return fresh.length;

@@ -1,6 +1,7 @@
 /** What the pending change does, in words for those who sign it: to devices first, capabilities before all. */
 import { isDeepStrictEqual } from 'node:util';
 import {
+  shortDigest,
   channelFormat,
   escapeText,
   readBundles,
@@ -100,13 +101,13 @@ function describeRevocations(workspace: Workspace): string[] {
     now.filter((one) => !old?.some((other) => isDeepStrictEqual(other, one)));
   return [
     ...fresh(before?.releases, after!.releases).map(
-      (one) => `release ${one.release.slice(0, 16)} is REVOKED: ${escapeText(one.reason)}`,
+      (one) => `release ${shortDigest(one.release)} is REVOKED: ${escapeText(one.reason)}`,
     ),
     ...fresh(before?.certificates, after!.certificates).map(
-      (one) => `code-signing certificate ${one.tbs.slice(0, 16)} is REVOKED: ${escapeText(one.reason)}`,
+      (one) => `code-signing certificate ${shortDigest(one.tbs)} is REVOKED: ${escapeText(one.reason)}`,
     ),
     ...fresh(before?.keys, after!.keys).map(
-      (one) => `code-signing key ${one.spki.slice(0, 16)} is REVOKED: ${escapeText(one.reason)}`,
+      (one) => `code-signing key ${shortDigest(one.spki)} is REVOKED: ${escapeText(one.reason)}`,
     ),
     ...Object.entries(after!.minimum).flatMap(([component, version]) =>
       before?.minimum[component] === version ? [] : [`${component} below ${version} is no longer installed anywhere`],

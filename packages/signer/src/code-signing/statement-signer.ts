@@ -3,9 +3,8 @@
  * tests and bootstrap. The private key is a port, so that it may live in a file, a token or a vault.
  */
 import { createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { bundleToJSON } from '@sigstore/bundle';
-import { DSSEBundleBuilder, type Signer, type Witness } from '@sigstore/sign';
 import {
+  messageOf,
   canonicalBytes,
   checkLeaf,
   codeOf,
@@ -15,6 +14,8 @@ import {
   statementPayloadType,
   type PublicKey,
 } from '@countersign/protocol';
+import { bundleToJSON } from '@sigstore/bundle';
+import { DSSEBundleBuilder, type Signer, type Witness } from '@sigstore/sign';
 import { codeSigningError } from './code-signing-errors.ts';
 import { timestampWitness } from './timestamp-witness.ts';
 
@@ -73,7 +74,7 @@ function certificatePort(
   try {
     checkLeaf(leaf.raw);
   } catch (cause) {
-    throw wrong(`is refused: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+    throw wrong(`is refused: ${messageOf(cause)}`, cause);
   }
   if (leaf.validFromDate > now) throw wrong(`is not valid before ${leaf.validFrom}`);
   if (leaf.validToDate < now) throw wrong(`expired on ${leaf.validTo}`);

@@ -2,12 +2,12 @@
 import type { Command } from 'commander';
 import { terminalOf, writeDurable, type Terminal } from '@countersign/protocol/node';
 import { changeFileFormat, readChangeFile } from '../change/change-file.ts';
-import { rebaseChange } from '../publishing/change-rebase.ts';
 import { changeState, isEmpty, signChange, type ChangeState } from '../change/change-signing.ts';
 import { exportChange, importChange } from '../change/change-transfer.ts';
 import { describeChange } from '../change/change-words.ts';
 import { openKeys } from '../keys/key-sources.ts';
 import { addKeyOptions, passphrasesOf, type KeyOptions } from '../keys/passphrases.ts';
+import { rebaseChange } from '../publishing/change-rebase.ts';
 import { keepPackage } from '../publishing/shipped-package.ts';
 import { signerError } from '../workspace/errors.ts';
 import { editWorkspace, openOrCreateWorkspace, withWorkspaceLock } from '../workspace/workspace-editing.ts';

@@ -1,6 +1,6 @@
 /** `countersign release add` and `channel offer|rollout|block|withdraw`. */
+import { shortDigest, timeText, type Offer } from '@countersign/protocol';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { timeText, type Offer } from '@countersign/protocol';
 import { addRelease, changeOffer, nextChannel, offerReleases, writeChannel } from '../change/releases.ts';
 import { releaseText } from '../releases/artifacts.ts';
 import { signerError } from '../workspace/errors.ts';
@@ -34,7 +34,7 @@ export function addReleaseCommands(program: Command): void {
         return () =>
           terminal.answer({ added }, () => {
             for (const { release, ...name } of added)
-              terminal.print(`added ${releaseText(name)}, release ${release.slice(0, 16)}`);
+              terminal.print(`added ${releaseText(name)}, release ${shortDigest(release)}`);
             terminal.note('next: countersign channel offer, then countersign change sign');
           });
       }),

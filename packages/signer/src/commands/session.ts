@@ -1,7 +1,7 @@
 /** What the commands share: the workspace of `--workspace`, questions for what was not given, names for key ids. */
+import { shortDigest, escapeText, keyIdOf } from '@countersign/protocol';
 import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
-import { escapeText, keyIdOf } from '@countersign/protocol';
 import { terminalOf, type Terminal } from '@countersign/protocol/node';
 import { readPublicKeyFile } from '../keys/key-files.ts';
 import { listKeys } from '../keys/key-sources.ts';
@@ -72,5 +72,5 @@ export function keyNames(workspace: Workspace): (keyid: string) => string {
       // A damaged key file is doctor's matter; here it only has no name.
     }
   }
-  return (keyid) => names.get(keyid) ?? escapeText(keyid.slice(0, 16));
+  return (keyid) => names.get(keyid) ?? escapeText(shortDigest(keyid));
 }

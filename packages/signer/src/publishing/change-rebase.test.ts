@@ -4,9 +4,9 @@ import { cpSync, rmSync } from 'node:fs';
 import { after, before, test, type TestContext } from 'node:test';
 import { newTeam, publishedTeam, type ReleaseTeam } from '../../../../test/support/release-team.ts';
 import { filesIn, SignerProgram } from '../../../../test/support/signer-program.ts';
-import { Workspace } from '../workspace/workspace.ts';
 import { nextChannel } from '../change/releases.ts';
 import { nextRevocations } from '../change/signing-rules.ts';
+import { Workspace } from '../workspace/workspace.ts';
 
 let made: ReleaseTeam;
 before(async () => {

@@ -18,15 +18,15 @@ import {
   type Target,
   type Targets,
 } from '@countersign/protocol';
-import { readPublished, type PublishedState } from './published-state.ts';
-import { readPackage, type ShippedPackage } from './shipped-package.ts';
-import { signerError } from '../workspace/errors.ts';
-import type { Workspace } from '../workspace/workspace.ts';
 import { authorityKinds, dropLine, nextBody, pendingLine, proposeLine } from '../change/chains.ts';
 import { delegate, editDocument, editTargets, isSameContent, writeVersion } from '../change/change-edits.ts';
 import { isEmpty } from '../change/change-signing.ts';
 import { writeChannel } from '../change/releases.ts';
 import { nextRevocations } from '../change/signing-rules.ts';
+import { signerError } from '../workspace/errors.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+import { readPublished, type PublishedState } from './published-state.ts';
+import { readPackage, type ShippedPackage } from './shipped-package.ts';
 
 /** What a change did, apart from versions. */
 interface Intent {

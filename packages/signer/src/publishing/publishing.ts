@@ -5,8 +5,8 @@
  */
 import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
+import { shortDigest, codeOf, escapeText, serialize, type Target, type Targets } from '@countersign/protocol';
 import { request } from 'undici';
-import { codeOf, escapeText, serialize, type Target, type Targets } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
 import { changeState, isEmpty } from '../change/change-signing.ts';
 import { artifactError } from '../releases/artifact-errors.ts';
@@ -116,7 +116,7 @@ async function uploadAll(
           if (codeOf(error) !== 'PUBLISH_UNREACHED' || left <= 1) throw error;
           received = await api.received(id, digest);
         }
-        if (left <= 1) throw signerError('PUBLISH_UNREACHED', `uploading ${digest.slice(0, 16)} makes no progress`);
+        if (left <= 1) throw signerError('PUBLISH_UNREACHED', `uploading ${shortDigest(digest)} makes no progress`);
       }
       done += length - start;
       onProgress(done, total);

@@ -3,6 +3,7 @@
  * revocations, and every release that a channel offers. Takes no file larger than a document.
  */
 import {
+  messageOf,
   authorityPath,
   channelFormat,
   checkChannel,
@@ -125,7 +126,7 @@ async function judgeOffer(
     return {
       ...name,
       verdict: codeOf(error) ?? 'INTERNAL',
-      reason: error instanceof Error ? error.message : String(error),
+      reason: messageOf(error),
     };
   }
 }

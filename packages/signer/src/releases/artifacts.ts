@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import {
+  messageOf,
   checkStatement,
   codeOf,
   escapeText,
@@ -212,4 +213,4 @@ export function withArtifactLock<T>(workspace: string, work: () => T): T {
   }
 }
 
-const said = (cause: unknown): string => escapeText(cause instanceof Error ? cause.message : String(cause), 400);
+const said = (cause: unknown): string => escapeText(messageOf(cause), 400);

@@ -1,12 +1,12 @@
 /** Failures of the system and of zstd, in the archive's codes; and how a coded error travels between threads. */
-import { codeOf, CountersignError } from '../../error.ts';
+import { messageOf, codeOf, CountersignError } from '../../error.ts';
 import { archiveError, archiveErrorTable } from '../../release/archive-errors.ts';
 
 /** The coded form of what Node threw; a coded error stays what it is. `action` names the act and the file. */
 export function archiveFailure(action: string, cause: unknown): CountersignError {
   if (cause instanceof CountersignError) return cause;
   const code = codeOf(cause) ?? '';
-  const words = `${action}: ${code || (cause instanceof Error ? cause.message : String(cause))}`;
+  const words = `${action}: ${code || messageOf(cause)}`;
   if (code === 'ENOSPC' || code === 'EDQUOT') return archiveError('ARCHIVE_DISK_FULL', words, { cause });
   if (code.startsWith('ZSTD_') || code.startsWith('Z_')) return archiveError('ARCHIVE_DAMAGED', words, { cause });
   return archiveError('ARCHIVE_IO', words, { cause });

@@ -3,7 +3,7 @@
  * that is not read to its end is closed. Must never follow a redirect or send anything but the given headers.
  */
 import { Agent, request, type Dispatcher } from 'undici';
-import { codeOf } from '../../error.ts';
+import { isCoded, codeOf } from '../../error.ts';
 import { escapeText } from '../../text.ts';
 import { nodeError } from '../node-errors.ts';
 
@@ -70,7 +70,7 @@ export async function withResponse<T>(
       throw nodeError('SOURCE_REDIRECT', `${describe(url)} answered with a redirect (${statusCode})`);
     return await use(response);
   } catch (cause) {
-    if (cause instanceof Error && 'hint' in cause) throw cause;
+    if (isCoded(cause)) throw cause;
     if (signal?.aborted) throw nodeError('SOURCE_STOPPED', `the transfer of ${describe(url)} was stopped`, { cause });
     throw transportError(url, cause, budget.signal.aborted ? total : undefined, response !== undefined);
   } finally {

@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Updater, type Fetcher } from 'tuf-js';
 import { DownloadHTTPError, DownloadLengthMismatchError } from 'tuf-js/dist/error.js';
+import { messageOf } from '../../error.ts';
 
 export interface WorkerInput {
   readonly root1: Uint8Array;
@@ -59,7 +60,7 @@ if (parentPort !== null && (workerData as { task?: string } | null)?.task === 's
   const port = parentPort;
   const answer = await consultTufJs(workerData as WorkerInput).then<WorkerAnswer, WorkerAnswer>(
     (findings) => ({ kind: 'found', findings }),
-    (error: unknown) => ({ kind: 'refused', reason: error instanceof Error ? error.message : String(error) }),
+    (error: unknown) => ({ kind: 'refused', reason: messageOf(error) }),
   );
   port.postMessage(answer);
 }

@@ -10,7 +10,7 @@
  * 7. Exit 0 done, 1 refused or failed, 2 wrong usage.
  */
 import pc from 'picocolors';
-import { CountersignError, codeOf } from '../../error.ts';
+import { isCoded, messageOf, CountersignError, codeOf } from '../../error.ts';
 import { escapeText } from '../../text.ts';
 import { nodeErrorTable } from '../node-errors.ts';
 
@@ -107,11 +107,11 @@ function drawProgress(stream: Stream | null, label: string, total: number): Prog
 
 /** What a machine is told of an error. Secrets are never in it: the error base keeps them out. */
 export function describeError(error: unknown): { code: string; message: string; hint: string } {
-  if (error instanceof Error && 'hint' in error && codeOf(error) !== undefined) {
+  if (isCoded(error)) {
     const { code, message, hint } = error as CountersignError;
     return { code, message: escapeText(message), hint: escapeText(hint) };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return { code: 'INTERNAL', message: escapeText(message), hint: nodeErrorTable.INTERNAL.hint };
 }
 
