@@ -34,6 +34,6 @@ export const packages: readonly Rooms[] = [
   {
     source: 'packages/client/src',
     rooms: ['platform', 'device', 'trust', 'generations', 'consent', 'installing', 'service', 'reports', 'commands'],
-    entries: ['main.ts', 'index.ts'],
+    entries: ['main.ts'],
   },
 ];

@@ -6,6 +6,7 @@ import { checkRollback } from '../../packages/client/src/installing/rollback-che
 import { rollback, rollbackTarget } from '../../packages/client/src/installing/rollback.ts';
 import { attackScene, type AttackScene } from '../support/attack-scene.ts';
 import { pretendInstalled } from '../support/pretended-install.ts';
+import { emptyTable } from '../support/tampering.ts';
 
 /** diagnostics 1.0.0, then 1.1.0 installed. */
 async function installed(t: TestContext): Promise<AttackScene> {
@@ -92,7 +93,7 @@ test('going back by hand is refused where a needed capability is denied by now, 
   repository.extendChain('devices');
   repository.publish();
   await assert.rejects(check(), { code: 'ROLLBACK_DENIED' });
-  device.database.exec('DELETE FROM release');
+  emptyTable(device, 'release');
   await assert.rejects(check(), { code: 'TRUST_DOCUMENT' });
 });
 
@@ -109,6 +110,6 @@ test('without a server going back by hand is judged by what was accepted last, a
   await scene.check();
   scene.server.intercept = (_request, response) => Boolean(response.writeHead(503).end());
   await assert.rejects(check(), { code: 'RELEASE_REVOKED' });
-  device.database.exec('DELETE FROM document');
+  emptyTable(device, 'document');
   await assert.rejects(check(), { code: 'SOURCE_STATUS' });
 });

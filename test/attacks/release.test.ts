@@ -5,6 +5,7 @@ import { codeOf, releasePaths } from '@countersign/protocol';
 import { computeDevicePlan } from '../../packages/client/src/consent/planning.ts';
 import { withLock } from '../../packages/client/src/device/device.ts';
 import { refreshTrust } from '../../packages/client/src/trust/refresh.ts';
+import { listRefusals } from '../../packages/client/src/trust/refusals.ts';
 import { attackScene } from '../support/attack-scene.ts';
 import { PublishedRepository } from '../support/published-repository.ts';
 import type { ReleaseFiles, ReleaseOptions } from '../support/release-files.ts';
@@ -109,8 +110,7 @@ test('one flipped byte in any file that is published is refused', async (t) => {
       try {
         const plan = await computeDevicePlan(device, await refreshTrust(device));
         if (plan !== null) return 'planned';
-        const row = device.database.prepare('SELECT code FROM refusal').get() as { code: string };
-        return row.code;
+        return listRefusals(device)[0]!.code;
       } catch (error) {
         return codeOf(error) ?? 'no code';
       }

@@ -5,14 +5,18 @@
 import { cpSync, globSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { TestContext } from 'node:test';
-import { sha256 } from '@countersign/protocol';
+import type { TrustRecord } from '@countersign/protocol/node';
+import { authorityPath, channelPath, revocationsPath, sha256 } from '@countersign/protocol';
 import { withLock, type Device } from '../../packages/client/src/device/device.ts';
 import { openPlan } from '../../packages/client/src/generations/plans.ts';
 import { decideInstall, fetchArchives } from '../../packages/client/src/installing/downloads.ts';
 import { approvedPlan, installApproved } from '../../packages/client/src/installing/install-flow.ts';
 import { confirmByBothVerifiers } from '../../packages/client/src/installing/verifiers.ts';
 import { poll } from '../../packages/client/src/service/polling.ts';
+import { acceptedLines } from '../../packages/client/src/trust/authorities.ts';
+import { keptDocument } from '../../packages/client/src/trust/documents.ts';
 import { closeConnections, refreshTrust } from '../../packages/client/src/trust/refresh.ts';
+import { deviceStore } from '../../packages/client/src/trust/trust-on-device.ts';
 import { addKit } from '../support/device-program.ts';
 import { PublishedRepository } from '../support/published-repository.ts';
 import { repositoryDevice } from '../support/repository-device.ts';
@@ -81,12 +85,16 @@ export async function makeScene(t: Pick<TestContext, 'after'>): Promise<NetworkS
 /** What the device trusts, as far as it decides anything: version floors, roots, documents, files, plan. */
 export function describeTrust(directory: string): string {
   const device = open(directory);
-  const all = (sql: string): unknown[] => device.database.prepare(sql).all();
+  const record = deviceStore(device).readRecord() as TrustRecord | undefined;
+  const authorityKinds = ['codesign', 'devices'] as const;
+  const paths = [...authorityKinds.map(authorityPath), revocationsPath, channelPath('stable')];
   const trust = {
-    floors: all('SELECT role, version FROM metadata_floor ORDER BY role'),
-    roots: all('SELECT version, sha256 FROM root_record ORDER BY version'),
-    documents: all('SELECT path, sha256 FROM document ORDER BY path'),
-    lines: all('SELECT kind, version, sha256 FROM authority_line ORDER BY kind, version'),
+    floors: [...(record?.floors ?? [])].sort(),
+    roots: [...(record?.roots ?? [])].sort(),
+    documents: paths.map((path) => [path, keptDocument(device, path)?.sha256]),
+    lines: authorityKinds.map((kind) =>
+      acceptedLines(device, kind).map(({ version, sha256: line }) => [version, line]),
+    ),
     plan: openPlan(device)?.digest ?? null,
     files: metadataFiles(directory),
   };

@@ -4,8 +4,8 @@ import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { deserialize } from 'node:v8';
-import { writeSetting } from '../../packages/client/src/device/database.ts';
 import { createDevice, type Device } from '../../packages/client/src/device/device.ts';
+import { writeSetting } from '../../packages/client/src/device/settings.ts';
 import type { Call } from './disk-model.ts';
 import { arrangeDevice, describeDevice, open, readGrantsFiles, type Kits, type Scenario } from './scenarios.ts';
 

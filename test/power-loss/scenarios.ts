@@ -10,7 +10,7 @@ import { openDevice, withLock, type Device } from '../../packages/client/src/dev
 import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
 import { effectiveGrants, grantsFile, revokeCapability } from '../../packages/client/src/generations/grants.ts';
 import { openJob } from '../../packages/client/src/generations/journal.ts';
-import { verifyArchive } from '../../packages/client/src/generations/store.ts';
+import { storeDirectories, verifyArchive } from '../../packages/client/src/generations/store.ts';
 import { runHook } from '../../packages/client/src/installing/hooks.ts';
 import { install, type InstallRequest } from '../../packages/client/src/installing/installer.ts';
 import { recover } from '../../packages/client/src/installing/recovery.ts';
@@ -239,11 +239,8 @@ async function checkWhole(device: Device, services: 'died' | 'live', faults: str
     )
       faults.push(`grants of ${component} say ${JSON.stringify(file)}`);
   }
-  const rows = device.database.prepare('SELECT directory FROM archive ORDER BY directory').all() as {
-    directory: string;
-  }[];
   const store = readdirSync(join(device.directory, 'store')).sort();
-  if (store.join() !== rows.map(({ directory }) => directory).join()) faults.push(`the store holds ${store.join()}`);
+  if (store.join() !== [...storeDirectories(device)].sort().join()) faults.push(`the store holds ${store.join()}`);
   if (readdirSync(join(device.directory, 'staging')).some((name) => name.startsWith('unpack-')))
     faults.push('staging is not clean');
   try {

@@ -9,6 +9,7 @@ import { computeDevicePlan, type DevicePlan } from '../../packages/client/src/co
 import { withLock } from '../../packages/client/src/device/device.ts';
 import { openPlan } from '../../packages/client/src/generations/plans.ts';
 import { lastDocuments, refreshTrust, type TrustView } from '../../packages/client/src/trust/refresh.ts';
+import { listRefusals } from '../../packages/client/src/trust/refusals.ts';
 import { PublishedRepository, type RepositoryOptions, type RepositoryServer } from './published-repository.ts';
 import { repositoryDevice } from './repository-device.ts';
 import type { ScratchDevice } from './scratch-device.ts';
@@ -78,8 +79,8 @@ export async function attackScene(t: TestContext, options: SceneOptions = {}): P
     },
     refusedRelease: async (component, code) => {
       await check();
-      const rows = device.database.prepare('SELECT code FROM refusal WHERE component = ?').all(component);
-      assert.deepEqual([...new Set(rows.map((row) => row.code))], [code]);
+      const refused = listRefusals(device).filter((one) => one.component === component);
+      assert.deepEqual([...new Set(refused.map((one) => one.code))], [code]);
       assert.equal(offered(component), null);
     },
   };

@@ -3,6 +3,7 @@ import { decidePlan, type Manifest } from '@countersign/protocol';
 import type { DevicePlan } from '../../packages/client/src/consent/planning.ts';
 import { timeText } from '../../packages/client/src/device/audit.ts';
 import { transact } from '../../packages/client/src/device/database.ts';
+import { applyDecisions } from '../../packages/client/src/generations/capability-decisions.ts';
 import {
   currentGeneration,
   currentRow,
@@ -13,6 +14,7 @@ import {
   writeGeneration,
   type NewComponent,
 } from '../../packages/client/src/generations/generations.ts';
+import { raiseHighest } from '../../packages/client/src/generations/install-history.ts';
 import { setPlanState } from '../../packages/client/src/generations/plans.ts';
 import type { ScratchDevice } from './scratch-device.ts';
 
@@ -50,22 +52,15 @@ export function pretendInstalled(
     const number = nextGenerationNumber(device);
     const now = timeText(device.clock());
     for (const { step, grants, declined } of steps) {
-      const { component, to, closed } = step;
+      const { component, to } = step;
       if (to === null) components.delete(component);
       else {
         const { statementBytes: statement } = judged(to.release);
         components.set(component, { component, ...to, statement, grants, archives: [] });
-        database
-          .prepare('INSERT OR REPLACE INTO highest_committed (component, version) VALUES (?, ?)')
-          .run(component, to.version);
       }
-      for (const capability of closed)
-        database.prepare('DELETE FROM capability WHERE component = ? AND capability = ?').run(component, capability);
-      for (const { capability, contract, risk, scope, state } of [...grants, ...declined])
-        database
-          .prepare('INSERT OR REPLACE INTO capability VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
-          .run(component, capability, contract, risk, JSON.stringify(scope), state, digest, now);
+      applyDecisions(device, component, digest, { grants, declined, revoked: [] });
     }
+    raiseHighest(device, [...components.values()]);
     writeGeneration(device, { number, plan: digest, created: now }, [...components.values()]);
     setGenerationState(device, number, 'current');
     writeCurrentRow(device, { generation: number, previous: before?.generation ?? null });

@@ -21,11 +21,12 @@ import {
   type PlanStep,
 } from '@countersign/protocol';
 import { packArchive } from '@countersign/protocol/node';
-import { timeText } from '../../packages/client/src/device/audit.ts';
-import { readSetting, transact } from '../../packages/client/src/device/database.ts';
 import type { Device } from '../../packages/client/src/device/device.ts';
+import { readSetting } from '../../packages/client/src/device/settings.ts';
 import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
+import { addPlan, planState, setPlanState } from '../../packages/client/src/generations/plans.ts';
 import type { InstallRequest, ReadyArchive, ReadyStep } from '../../packages/client/src/installing/installer.ts';
+import { putRow } from './tampering.ts';
 
 /** A packed release that can be installed any number of times. */
 export interface Kit {
@@ -135,17 +136,15 @@ export function prepare(device: Device, wishes: readonly Wish[]): InstallRequest
   const steps = wishes.map((wish) => stepOf(device, wish)).sort((a, b) => (a.component < b.component ? -1 : 1));
   const plan: Plan = {
     _type: planType,
-    device: readSetting<string>(device.database, 'device') ?? '0'.repeat(64),
+    device: readSetting(device.database, 'device') ?? '0'.repeat(64),
     model: 'Navios',
     fromGeneration: running?.number ?? 0,
     approvers: { standard: 1, high: 1, phi: 1 },
     steps: steps.map((step) => planStep(step, wishes, running?.components ?? [])),
   };
   const digest = planDigest(plan);
-  const now = timeText(device.clock());
-  device.database
-    .prepare('INSERT OR REPLACE INTO plan (digest, body, state, created, changed) VALUES (?, ?, ?, ?, ?)')
-    .run(digest, canonicalBytes(plan), 'staged', now, now);
+  if (planState(device, digest) === null) addPlan(device, plan, digest);
+  setPlanState(device, digest, 'staged');
   return { plan, planDigest: digest, steps, beforeSwitch: () => undefined };
 }
 
@@ -225,9 +224,5 @@ export function acceptPolicy(device: Device, changes: object = {}): void {
     payloadType: devicesPayloadType,
     signatures: [{ keyid: '0'.repeat(64), sig: 'AAAA' }],
   });
-  transact(device.database, () =>
-    device.database
-      .prepare('INSERT OR REPLACE INTO authority_line VALUES (?, ?, ?, ?)')
-      .run('devices', body.version, sha256(envelope), envelope),
-  );
+  putRow(device, 'authority_line', { kind: 'devices', version: body.version, sha256: sha256(envelope), envelope });
 }

@@ -4,8 +4,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keyIdOf, type PublicKey } from '@countersign/protocol';
-import { writeSetting } from '../../packages/client/src/device/database.ts';
 import { createDevice, type Device, type LogEvent } from '../../packages/client/src/device/device.ts';
+import { writeSettings, type Settings } from '../../packages/client/src/device/settings.ts';
 
 export interface ScratchDevice extends Device {
   /** Sets the system clock. */
@@ -14,7 +14,7 @@ export interface ScratchDevice extends Device {
 }
 
 /** A device with its own key, id and model, and nothing installed. */
-export function scratchDevice(time = '2026-11-23T12:00:00Z', settings: Record<string, unknown> = {}): ScratchDevice {
+export function scratchDevice(time = '2026-11-23T12:00:00Z', settings: Partial<Settings> = {}): ScratchDevice {
   let now = new Date(time);
   const events: LogEvent[] = [];
   const device = createDevice(join(mkdtempSync(join(tmpdir(), 'countersign-device-')), 'device'), {
@@ -27,7 +27,7 @@ export function scratchDevice(time = '2026-11-23T12:00:00Z', settings: Record<st
     scheme: 'ecdsa-sha2-nistp256',
     keyval: { public: publicKey.export({ type: 'spki', format: 'pem' }) },
   };
-  const values = {
+  writeSettings(device.database, {
     model: 'Navios',
     platform: 'linux-x64',
     channel: 'stable',
@@ -37,7 +37,6 @@ export function scratchDevice(time = '2026-11-23T12:00:00Z', settings: Record<st
     rolloutSeed: '07'.repeat(32),
     timeFloor: '2026-01-01T00:00:00Z',
     ...settings,
-  };
-  for (const [name, value] of Object.entries(values)) writeSetting(device.database, name, value);
+  });
   return { ...device, setTime: (text) => void (now = new Date(text)), events };
 }

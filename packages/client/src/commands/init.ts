@@ -7,9 +7,10 @@ import { join, resolve } from 'node:path';
 import { shortDigest, keyIdOf, sha256, type PublicKey } from '@countersign/protocol';
 import { InvalidArgumentError, type Command } from 'commander';
 import { makeFolder, readIfPresent, terminalOf, writeDurable } from '@countersign/protocol/node';
-import { transact, writeSetting } from '../device/database.ts';
+import { transact } from '../device/database.ts';
 import { closeDevice, createDevice, type Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
+import { writeSettings, type Settings } from '../device/settings.ts';
 
 const shippedFiles = { root: 'root.json', codesign: 'codesign.jsonl', devices: 'devices.jsonl' } as const;
 
@@ -72,7 +73,7 @@ function takeOver(device: Device, options: InitOptions, files: Record<keyof type
     keyval: { public: pair.publicKey.export({ type: 'spki', format: 'pem' }) },
   };
   const hosts = options.host ?? options.server.map((url) => new URL(url).hostname);
-  const settings = {
+  const settings: Partial<Settings> & Pick<Settings, 'device'> = {
     servers: options.server,
     hosts: [...new Set(hosts)],
     region: options.region,
@@ -83,10 +84,10 @@ function takeOver(device: Device, options: InitOptions, files: Record<keyof type
     device: keyIdOf(key),
     deviceKey: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }),
     rolloutSeed: randomBytes(32).toString('hex'),
-    shipped: Object.fromEntries(Object.entries(files).map(([kind, bytes]) => [kind, sha256(bytes)])),
+    shipped: { root: sha256(files.root), codesign: sha256(files.codesign), devices: sha256(files.devices) },
   };
   transact(database, () => {
-    for (const [name, value] of Object.entries(settings)) writeSetting(database, name, value);
+    writeSettings(database, settings);
   });
   return settings.device;
 }

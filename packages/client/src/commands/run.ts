@@ -2,14 +2,12 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { Progress as Bar, Terminal } from '@countersign/protocol/node';
 import { findPlan } from '../consent/plan-releases.ts';
+import type { PlanOutcome } from '../generations/plans.ts';
 import type { InstallOutcome, InstallProgress } from '../installing/install-flow.ts';
-import type { Outcome } from '../installing/switch.ts';
 import { handlersOf } from '../service/handlers.ts';
 import { perform } from '../service/intents.ts';
 import { serve } from '../service/service.ts';
 import { addPersonOptions, askerOf, withDevice, type PersonOptions } from './session.ts';
-
-type Ended = Exclude<Outcome, { outcome: 'abandoned' }>;
 
 export function addChangeCommands(program: Command): void {
   program
@@ -45,20 +43,20 @@ export function addChangeCommands(program: Command): void {
         const asker = await askerOf(device, terminal, options);
         const { onProgress, end } = progressOn(terminal);
         const handlers = handlersOf(device, { onProgress });
-        const outcome = await perform<Ended>(device, handlers, 'rollback', asker).finally(end);
+        const outcome = await perform<PlanOutcome>(device, handlers, 'rollback', asker).finally(end);
         tell(terminal, outcome);
       }),
   );
 }
 
 /** A change that was taken back because a component was not well is a failure, told with its reason. */
-function tell(terminal: Terminal, outcome: Ended): void {
+function tell(terminal: Terminal, outcome: PlanOutcome): void {
   if (outcome.outcome === 'rolled-back') process.exitCode = 1;
   terminal.answer(outcome, () =>
     terminal.print(
       outcome.outcome === 'committed'
         ? `generation ${outcome.generation} runs`
-        : `rolled back: ${outcome.component} was not well (${outcome.code}); generation ${outcome.generation} runs`,
+        : `rolled back: ${outcome.component === '' ? '' : `${outcome.component} was not well `}(${outcome.code}); generation ${outcome.generation} runs`,
     ),
   );
 }

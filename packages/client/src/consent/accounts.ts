@@ -16,7 +16,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { keyIdOf, type CountersignError, type PublicKey } from '@countersign/protocol';
-import { appendAudit, personCommitment, timeText } from '../device/audit.ts';
+import { appendAudit, keepPerson, personCommitment, timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { consentError } from './consent-errors.ts';
@@ -151,9 +151,7 @@ export async function signIn(device: Device, name: string, password: string): Pr
 export function recordPerson(device: Device, account: string, printedName: string): string {
   const salt = randomBytes(16).toString('hex');
   const commitment = personCommitment(salt, account, printedName);
-  device.database
-    .prepare('INSERT INTO audit_person (commitment, salt, account, printed_name) VALUES (?, ?, ?, ?)')
-    .run(commitment, salt, account, printedName);
+  keepPerson(device, commitment, { salt, account, printedName });
   return commitment;
 }
 

@@ -3,18 +3,19 @@ import { test } from 'node:test';
 import {
   approvalFormat,
   canonicalBytes,
-  planFormat,
+  planDigest,
   planType,
   preAuthEncoding,
-  sha256,
   type Approval,
   type Decision,
   type Plan,
 } from '@countersign/protocol';
 import { scratchDevice, type ScratchDevice } from '../../../../test/support/scratch-device.ts';
-import { personCommitment, verifyAudit } from '../device/audit.ts';
-import { readSetting } from '../device/database.ts';
-import { openPlan, readPlan, setPlanState } from '../generations/plans.ts';
+import { rewriteBytes } from '../../../../test/support/tampering.ts';
+import { exportAudit, personCommitment, verifyAudit } from '../device/audit.ts';
+import { readSetting } from '../device/settings.ts';
+import { listDecisions } from '../generations/capability-decisions.ts';
+import { addPlan, openPlan, readPlan, setPlanState } from '../generations/plans.ts';
 import { addAccount, signIn, type SignedIn } from './accounts.ts';
 import { holdPlan, readApproval, recordAnswer, signAnswer, type Answer, type SignedAnswer } from './approvals.ts';
 
@@ -35,7 +36,7 @@ function planOf(device: ScratchDevice): Plan {
   const empty = { kept: [], off: [], denied: [], closed: [] };
   return {
     _type: planType,
-    device: readSetting<string>(device.database, 'device')!,
+    device: readSetting(device.database, 'device')!,
     model: 'Navios',
     fromGeneration: 0,
     steps: [
@@ -66,12 +67,9 @@ async function ready() {
       password,
       weakCostsForTests: { N: 16, r: 8, p: 1 },
     });
-  const bytes = planFormat.serialize(planOf(device));
-  const plan = sha256(bytes);
-  const now = '2026-11-23T12:00:00Z';
-  device.database
-    .prepare('INSERT INTO plan (digest, body, state, created, changed) VALUES (?, ?, ?, ?, ?)')
-    .run(plan, bytes, 'offered', now, now);
+  const offered = planOf(device);
+  const plan = planDigest(offered);
+  addPlan(device, offered, plan);
   return { device, plan, kim: await signIn(device, 'kim', password), lee: await signIn(device, 'lee', password) };
 }
 
@@ -115,18 +113,16 @@ test('an approval is signed by person and device, and keeps plan, terms and reco
     (device.database.prepare('SELECT approval FROM accepted_terms').get() as { approval: string }).approval,
     plan,
   );
-  assert.equal(device.database.prepare('SELECT 1 FROM capability').get(), undefined);
+  assert.deepEqual(listDecisions(device), []);
   verifyAudit(device);
 });
 
 test('a changed signature in the trail shows', async () => {
   const { device, plan, kim } = await ready();
   recordAnswer(device, signAnswer(device, approve(plan), kim));
-  const trail = device.database.prepare('SELECT count(*) AS n FROM audit').get() as { n: number };
-  assert.equal(verifyAudit(device).records, trail.n);
-  device.database.exec(
-    `UPDATE audit SET body = CAST(replace(CAST(body AS TEXT), '"technician"', '"technican"') AS BLOB)`,
-  );
+  const lines = [...exportAudit(device)].map((line) => JSON.parse(line) as { sequence?: number });
+  assert.equal(verifyAudit(device).records, lines.filter(({ sequence }) => sequence !== undefined).length);
+  rewriteBytes(device, 'audit', 'body', (text) => text.replaceAll('"technician"', '"technican"'));
   assert.throws(() => verifyAudit(device), { code: 'AUDIT_BROKEN' });
 });
 

@@ -24,11 +24,19 @@ import {
   type Envelope,
   type PublicKey,
 } from '@countersign/protocol';
-import { appendAudit, personCommitment, timeText } from '../device/audit.ts';
-import { readSetting, transact, writeSetting } from '../device/database.ts';
+import { appendAudit, hasRecord, keepPerson, personCommitment, timeText, type Person } from '../device/audit.ts';
+import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
+import { readSetting, writeSetting } from '../device/settings.ts';
 import { pruneDownloads } from '../generations/download-folder.ts';
-import { readPlan, setPlanState, undecidedStates, waitingStates, type PlanState } from '../generations/plans.ts';
+import {
+  planState,
+  readPlan,
+  setPlanState,
+  undecidedStates,
+  waitingStates,
+  type PlanState,
+} from '../generations/plans.ts';
 import { listAccounts, type Account, type SignedIn } from './accounts.ts';
 import {
   checkRecord,
@@ -47,7 +55,7 @@ export { personsNeeded, type Answer } from './approval-record.ts';
 /** Plain JSON without secrets. */
 export interface SignedAnswer {
   readonly envelope: Envelope;
-  readonly person: { readonly salt: string; readonly account: string; readonly printedName: string };
+  readonly person: Person;
 }
 
 export interface RecordedAnswer {
@@ -88,7 +96,7 @@ export function signAnswer(device: Device, answer: Answer, person: SignedIn): Si
     language: answer.language,
     shown: sha256(answer.shown),
     ...localTime(now),
-    timeFloor: readSetting<string>(device.database, 'timeFloor') ?? timeText(now),
+    timeFloor: readSetting(device.database, 'timeFloor') ?? timeText(now),
     ...(answer.reason === undefined ? {} : { reason: answer.reason }),
   };
   const first = answer.answer === 'approve' ? pendingRecord(device, answer.plan) : null;
@@ -122,10 +130,10 @@ export function recordAnswer(device: Device, signed: SignedAnswer): RecordedAnsw
     checkPerson(signed.person, approver.person, account);
     checkFresh(device, approver.authenticated);
     const first = record.answer === 'approve' ? pendingRecord(device, record.plan) : null;
-    checkRecord(record, readSetting<string>(database, 'device') ?? '', plan, first);
+    checkRecord(record, readSetting(database, 'device') ?? '', plan, first);
 
     const countersigned = signByDevice(device, envelope);
-    keepPerson(device, signed.person, approver.person);
+    keepPerson(device, approver.person, signed.person);
     const needed = record.answer === 'approve' ? personsNeeded(plan, record.decisions) : 1;
     const complete = record.approvers.length >= needed;
     const kind = complete ? (record.answer === 'approve' ? 'approval' : 'refusal-signed') : 'approval-signed';
@@ -159,6 +167,30 @@ export function holdPlan(device: Device, plan: string, reason: string, until: Da
   checkState(plan, readPlan(device, plan).state, 'decline');
   setPlanState(device, plan, 'held', { reason, until: until === null ? null : timeText(until) });
 }
+
+/** How many plans were approved on this device. */
+export const countApprovals = (device: Device): number =>
+  (device.database.prepare('SELECT count(*) AS count FROM approval').get() as { count: number }).count;
+
+/** When the approval of a plan was complete; null where it never was. */
+export function approvedAt(device: Device, plan: string): Date | null {
+  const row = device.database.prepare('SELECT at FROM approval WHERE plan = ?').get(plan) as { at: string } | undefined;
+  return row === undefined ? null : new Date(row.at);
+}
+
+/** Terms that were accepted with a plan that was installed: before that the same plan still shows them. "component version" each. */
+export const acceptedTerms = (device: Device): ReadonlySet<string> =>
+  new Set(
+    (
+      device.database.prepare('SELECT component, version, approval FROM accepted_terms').all() as {
+        component: string;
+        version: string;
+        approval: string;
+      }[]
+    )
+      .filter(({ approval }) => planState(device, approval) === 'committed')
+      .map(({ component, version }) => `${component} ${version}`),
+  );
 
 /** The complete approval of a plan and when it was recorded; null where there is none. */
 export function readApproval(device: Device, plan: string): { record: Approval; at: string } | null {
@@ -214,27 +246,20 @@ function checkFresh(device: Device, authenticated: string): void {
 
 /** The record that one person signed and that waits for another. */
 function pendingRecord(device: Device, plan: string): Approval | null {
-  const pending = readSetting<{ plan: string; record: Approval } | null>(device.database, 'pendingApproval');
+  const pending = readSetting(device.database, 'pendingApproval');
   return pending?.plan === plan ? pending.record : null;
-}
-
-function keepPerson(device: Device, person: SignedAnswer['person'], commitment: string): void {
-  device.database
-    .prepare('INSERT INTO audit_person (commitment, salt, account, printed_name) VALUES (?, ?, ?, ?)')
-    .run(commitment, person.salt, person.account, person.printedName);
 }
 
 /** The device's own signature, beside the person's: the record was made on this device. */
 function signByDevice(device: Device, envelope: Envelope): Envelope {
-  const key = createPrivateKey(readSetting<string>(device.database, 'deviceKey')!);
+  const key = createPrivateKey(readSetting(device.database, 'deviceKey')!);
   const publicKey: PublicKey = {
     keytype: 'ecdsa',
     scheme: 'ecdsa-sha2-nistp256',
     keyval: { public: createPublicKey(key).export({ type: 'spki', format: 'pem' }) },
   };
   const keyid = keyIdOf(publicKey);
-  if (device.database.prepare(`SELECT 1 FROM audit WHERE kind = 'device-key'`).get() === undefined)
-    appendAudit(device, 'device-key', { keyid, key: publicKey });
+  if (!hasRecord(device, 'device-key')) appendAudit(device, 'device-key', { keyid, key: publicKey });
   const signed = preAuthEncoding(envelope.payloadType, Buffer.from(envelope.payload, 'base64'));
   return {
     ...envelope,

@@ -3,7 +3,8 @@ import { readReleaseTexts, statementFormat, type Manifest, type Plan, type Relea
 import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
 import { currentGeneration } from '../generations/generations.ts';
-import { openPlan, readPlan, type StoredPlan } from '../generations/plans.ts';
+import { openPlan, plansBeginning, readPlan, type StoredPlan } from '../generations/plans.ts';
+import { keptRelease } from '../trust/kept-releases.ts';
 import type { PlanSources } from './plan-text.ts';
 
 /** Manifests and texts by component. A component that goes is described by what runs. */
@@ -11,13 +12,12 @@ export function planSources(device: Device, plan: Plan, language: string): PlanS
   const manifests = new Map<string, Manifest>();
   const texts = new Map<string, ReleaseTexts>();
   const running = currentGeneration(device)?.components ?? [];
-  const read = device.database.prepare('SELECT statement, texts FROM release WHERE release = ?');
   for (const { component, to } of plan.steps) {
-    const row = (to && read.get(to.release)) as { statement: Uint8Array; texts: Uint8Array } | null | undefined;
-    if (row) {
-      const statement = statementFormat.parse(row.statement, `the statement of ${component}`);
+    const kept = to && keptRelease(device, to.release);
+    if (kept) {
+      const statement = statementFormat.parse(kept.statement, `the statement of ${component}`);
       manifests.set(component, statement.predicate.manifest);
-      texts.set(component, readReleaseTexts(statement, row.texts));
+      texts.set(component, readReleaseTexts(statement, kept.texts));
       continue;
     }
     const installed = running.find((one) => one.component === component);
@@ -37,10 +37,6 @@ export function findPlan(device: Device, name: string | undefined): StoredPlan {
       throw clientError('NOTHING_TO_DO', 'no plan is open', { hint: 'poll with countersign-device check' });
     return open;
   }
-  const found = /^[0-9a-f]{8,64}$/.test(name)
-    ? (device.database.prepare('SELECT digest FROM plan WHERE substr(digest, 1, ?) = ?').all(name.length, name) as {
-        digest: string;
-      }[])
-    : [];
-  return readPlan(device, found.length === 1 ? found[0]!.digest : name);
+  const found = /^[0-9a-f]{8,64}$/.test(name) ? plansBeginning(device, name) : [];
+  return readPlan(device, found.length === 1 ? found[0]! : name);
 }

@@ -3,13 +3,16 @@ import { test, type TestContext } from 'node:test';
 import type { Plan } from '@countersign/protocol';
 import { PublishedRepository, type RepositoryOptions } from '../../../../test/support/published-repository.ts';
 import { repositoryDevice } from '../../../../test/support/repository-device.ts';
+import { emptyTable, putRow } from '../../../../test/support/tampering.ts';
 import { openAlerts } from '../device/alerts.ts';
-import { verifyAudit } from '../device/audit.ts';
+import { appendAudit, verifyAudit } from '../device/audit.ts';
 import { withLock } from '../device/device.ts';
+import type { PlanRequests } from '../device/settings.ts';
 import { openPlan, readPlan, setPlanState } from '../generations/plans.ts';
 import { currentOffers } from '../trust/current-offers.ts';
 import { lastDocuments, type TrustView } from '../trust/refresh.ts';
-import { computeDevicePlan, recheckPlan, type DevicePlan, type PlanRequests } from './planning.ts';
+import { listRefusals } from '../trust/refusals.ts';
+import { computeDevicePlan, recheckPlan, type DevicePlan } from './planning.ts';
 
 const transfer = { id: 'file-transfer', risk: 'phi' as const, scope: { area: ['logs'] } };
 
@@ -35,19 +38,16 @@ async function setUp(
 type Setup = Awaited<ReturnType<typeof setUp>>;
 
 const refusals = ({ device }: Setup) =>
-  (
-    device.database
-      .prepare('SELECT component, version, code FROM refusal ORDER BY component, version')
-      .all() as object[]
-  ).map((row) => Object.values(row).join(' '));
+  listRefusals(device)
+    .map(({ component, version, code }) => `${component} ${version} ${code}`)
+    .sort();
 const offered = (result: DevicePlan | null): string[] =>
   (result?.plan.steps ?? []).map(({ component, to }) => `${component} ${to?.version ?? 'gone'}`);
 
 /** Marks the plan approved at a time, as an approval does. */
 function approve({ device }: Setup, digest: string, at: string): void {
-  const { database } = device;
-  const { sequence } = database.prepare('SELECT max(sequence) AS sequence FROM audit').get() as { sequence: number };
-  database.prepare('INSERT OR REPLACE INTO approval VALUES (?, ?, ?, ?)').run(digest, sequence, Buffer.from('{}'), at);
+  const { sequence } = appendAudit(device, 'approval', { plan: digest });
+  putRow(device, 'approval', { plan: digest, sequence, envelope: Buffer.from('{}'), at });
   setPlanState(device, digest, 'approved');
 }
 
@@ -251,7 +251,7 @@ test('the plan is rechecked without a network by what was accepted last', async 
     const documents = lastDocuments(all.device)!;
     const known = await currentOffers(all.device, documents, null);
     assert.equal(known.candidates.length, 1);
-    all.device.database.exec('DELETE FROM document');
+    emptyTable(all.device, 'document');
     await assert.rejects(recheckPlan(all.device, readPlan(all.device, digest), null), { code: 'PLAN_CHANGED' });
   });
 });

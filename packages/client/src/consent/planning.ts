@@ -5,42 +5,41 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
   shortDigest,
+  messageOf,
   blockedReason,
   checkNotRevoked,
-  codeOf,
   computePlan,
   planDigest,
-  planFormat,
   timeText,
-  type Grant,
   type Omission,
   type Plan,
-  type Scope,
 } from '@countersign/protocol';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
-import { appendAudit } from '../device/audit.ts';
-import { readSetting, transact, writeSetting } from '../device/database.ts';
+import { transact } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
+import { readSetting, writeSetting, type PlanRequests } from '../device/settings.ts';
+import { listDecisions } from '../generations/capability-decisions.ts';
 import { pruneDownloads } from '../generations/download-folder.ts';
 import { currentGeneration } from '../generations/generations.ts';
+import { highestCommitted, listQuarantined } from '../generations/install-history.ts';
 import {
+  addPlan,
+  changingStates,
   openPlan,
+  planState,
+  plansIn,
   readPlan,
   setPlanState,
   undecidedStates,
   waitingStates,
   type StoredPlan,
 } from '../generations/plans.ts';
-import { currentOffers, recordRefusal, type CurrentOffers } from '../trust/current-offers.ts';
+import { currentOffers, type CurrentOffers } from '../trust/current-offers.ts';
 import { denials } from '../trust/policy.ts';
 import { isUnreached, lastDocuments, refreshTrust, type TrustDocuments, type TrustView } from '../trust/refresh.ts';
+import { recordRefusal } from '../trust/refusals.ts';
 import { trustError } from '../trust/trust-errors.ts';
-
-/** What a person asked for beside updates; a plan for it holds nothing else. */
-export interface PlanRequests {
-  readonly requests?: readonly { readonly component: string; readonly capability: string }[];
-  readonly removals?: readonly string[];
-}
+import { acceptedTerms, approvedAt } from './approvals.ts';
 
 export interface DevicePlan {
   readonly plan: Plan;
@@ -70,9 +69,9 @@ export async function computeDevicePlan(
   warnOfInstalled(device, view);
   const open = openPlan(device);
   // A change under way is finished by the engine, not planned over.
-  if (open !== null && ['switching', 'probation', 'rolling-back'].includes(open.state)) return null;
+  if (open !== null && changingStates.includes(open.state)) return null;
   const isNew = (asked.requests?.length ?? 0) + (asked.removals?.length ?? 0) > 0;
-  const before = readSetting<{ plan: string; asked: PlanRequests } | null>(database, 'planRequests');
+  const before = readSetting(database, 'planRequests');
   const kept = !isNew && before && before.plan === open?.digest && open.state !== 'declined' ? before.asked : null;
   let requests = isNew ? asked : (kept ?? {});
   let result = compute(device, view, offers, requests);
@@ -95,8 +94,7 @@ export async function computeDevicePlan(
 }
 
 /** What the last computation left out, and why. */
-export const lastOmissions = (device: Device): readonly Omission[] =>
-  readSetting<Omission[]>(device.database, 'omitted') ?? [];
+export const lastOmissions = (device: Device): readonly Omission[] => readSetting(device.database, 'omitted') ?? [];
 
 /**
  * Right before the switch: everything computed anew, from the newest trust that can be had. `view` is null where nobody answers; then
@@ -112,7 +110,7 @@ export async function recheckPlan(device: Device, stored: StoredPlan, view: Trus
   const documents = view ?? lastDocuments(device);
   if (documents === null) throw trustError('PLAN_CHANGED', 'this device has no trusted documents to check the plan by');
   const offers = await currentOffers(device, documents, view);
-  const before = readSetting<{ plan: string; asked: PlanRequests } | null>(device.database, 'planRequests');
+  const before = readSetting(device.database, 'planRequests');
   const asked = before?.plan === digest ? before.asked : {};
   const { plan, omitted } = compute(device, documents, offers, asked);
   for (const omission of omitted) recordOmission(device, documents, omission);
@@ -144,35 +142,16 @@ export async function recheckBeforeSwitch(device: Device, digest: string): Promi
 function compute(device: Device, documents: TrustDocuments, offers: CurrentOffers, asked: PlanRequests) {
   const { database } = device;
   const current = currentGeneration(device);
-  const rows = <T>(sql: string): T[] => database.prepare(sql).all() as T[];
-  // Terms stand accepted once what they came with was installed: before that the same plan still shows them.
-  const accepted = new Set(
-    rows<{ component: string; version: string }>(
-      `SELECT component, version FROM accepted_terms JOIN plan ON plan.digest = accepted_terms.approval
-       WHERE plan.state = 'committed'`,
-    ).map(({ component, version }) => `${component} ${version}`),
-  );
+  const accepted = acceptedTerms(device);
   return computePlan({
-    device: readSetting<string>(database, 'device') ?? '',
-    model: readSetting<string>(database, 'model') ?? '',
+    device: readSetting(database, 'device') ?? '',
+    model: readSetting(database, 'model') ?? '',
     generation: current?.number ?? 0,
-    installed: (current?.components ?? []).map(({ component, version, platform, release, manifest }) => ({
-      component,
-      version,
-      platform: platform as 'any',
-      release,
-      manifest,
-    })),
-    grants: rows<Omit<Grant, 'scope'> & { scope: string }>(
-      'SELECT component, capability, contract, risk, scope, state FROM capability ORDER BY component, capability',
-    ).map((row) => ({ ...row, scope: JSON.parse(row.scope) as Scope })),
+    installed: current?.components ?? [],
+    grants: listDecisions(device),
     candidates: offers.candidates,
-    highestCommitted: Object.fromEntries(
-      rows<{ component: string; version: string }>('SELECT component, version FROM highest_committed').map(
-        ({ component, version }) => [component, version],
-      ),
-    ),
-    quarantined: new Set(rows<{ release: string }>('SELECT release FROM quarantine').map(({ release }) => release)),
+    highestCommitted: highestCommitted(device),
+    quarantined: new Set(listQuarantined(device).map(({ release }) => release)),
     revocations: documents.revocations,
     blockedReason: (component, version) => blockedReason(documents.channel, component, version),
     denialOf: denials(device),
@@ -184,31 +163,19 @@ function compute(device: Device, documents: TrustDocuments, offers: CurrentOffer
 
 /** Everything open but this plan is void, its approval with it. */
 function voidOthers(device: Device, digest: string | null): void {
-  const states = [...undecidedStates, ...waitingStates];
-  const others = device.database
-    .prepare(`SELECT digest FROM plan WHERE digest IS NOT ? AND state IN (${states.map(() => '?').join(', ')})`)
-    .all(digest, ...states) as { digest: string }[];
+  const others = plansIn(device, [...undecidedStates, ...waitingStates]).filter((other) => other !== digest);
   for (const other of others)
-    setPlanState(device, other.digest, 'void', {
+    setPlanState(device, other, 'void', {
       reason: digest === null ? 'it is no longer on offer' : `it was replaced by ${shortDigest(digest)}`,
     });
   if (others.length > 0) pruneDownloads(device);
 }
 
 function offerPlan(device: Device, plan: Plan, digest: string): void {
-  const { database } = device;
-  const row = database.prepare('SELECT state, until FROM plan WHERE digest = ?').get(digest) as
-    { state: string; until: string | null } | undefined;
-  const now = timeText(device.clock());
-  if (row === undefined) {
-    database
-      .prepare(`INSERT INTO plan (digest, body, state, created, changed) VALUES (?, ?, 'offered', ?, ?)`)
-      .run(digest, planFormat.serialize(plan), now, now);
-    appendAudit(device, 'plan-offered', { plan: digest });
-    return;
-  }
-  const over = row.state === 'held' && row.until !== null && row.until <= now;
-  if (over || ['void', 'lapsed', 'rolled-back'].includes(row.state)) setPlanState(device, digest, 'offered');
+  if (planState(device, digest) === null) return addPlan(device, plan, digest);
+  const { state, until } = readPlan(device, digest);
+  const over = state === 'held' && until !== null && until <= timeText(device.clock());
+  if (over || ['void', 'lapsed', 'rolled-back'].includes(state)) setPlanState(device, digest, 'offered');
 }
 
 /** An approval that waited for 14 days counts no more. */
@@ -219,9 +186,8 @@ function lapse(device: Device): void {
 }
 
 function hasLapsed(device: Device, digest: string): boolean {
-  const row = device.database.prepare('SELECT at FROM approval WHERE plan = ?').get(digest) as
-    { at: string } | undefined;
-  return row === undefined || device.clock().getTime() - Date.parse(row.at) > approvalMilliseconds;
+  const at = approvedAt(device, digest);
+  return at === null || device.clock().getTime() - at.getTime() > approvalMilliseconds;
 }
 
 /** What the planner refuses is a refusal like any other; what it merely leaves out is not. */
@@ -245,8 +211,7 @@ function warnOfInstalled(device: Device, { channel, revocations }: TrustDocument
     try {
       checkNotRevoked(revocations, release, component, version);
     } catch (error) {
-      const words = error instanceof Error ? error.message : codeOf(error);
-      found.set('INSTALLED_REVOKED', `installed ${component} ${version}: ${words ?? ''}`);
+      found.set('INSTALLED_REVOKED', `installed ${component} ${version}: ${messageOf(error)}`);
     }
     for (const code of ['INSTALLED_BLOCKED', 'INSTALLED_REVOKED']) {
       const message = found.get(code);

@@ -57,6 +57,11 @@ export function clearAlert(device: Device, code: string, component = ''): void {
     .run(timeText(device.clock()), code, component);
 }
 
+/** Closes every open alert about the device itself whose code is one of those. */
+export function clearAlerts(device: Device, isOver: (code: string) => boolean): void {
+  for (const { code, component } of openAlerts(device)) if (component === '' && isOver(code)) clearAlert(device, code);
+}
+
 /** The open alerts, newest first. */
 export const openAlerts = (device: Device): Alert[] =>
   device.database.prepare('SELECT * FROM alert WHERE cleared IS NULL ORDER BY id DESC').all() as unknown as Alert[];

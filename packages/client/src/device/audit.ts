@@ -17,15 +17,10 @@ import {
   verifySignature,
   type PublicKey,
 } from '@countersign/protocol';
-import { readSetting, transact, writeSetting } from './database.ts';
+import { transact } from './database.ts';
 import type { Device } from './device.ts';
 import { clientError } from './errors.ts';
-
-/** Where the chain stands after a record. */
-export interface ChainHead {
-  readonly sequence: number;
-  readonly digest: string;
-}
+import { readSetting, writeSetting, type ChainHead } from './settings.ts';
 
 interface AuditRow {
   readonly sequence: number;
@@ -91,7 +86,7 @@ export function verifyAudit(device: Device): { records: number; head: string } {
     if (body.envelope !== undefined) checkEnvelope(row.sequence, body.envelope, keys);
     previous = { sequence: row.sequence, digest: row.digest };
   }
-  const head = readSetting<ChainHead>(database, 'auditHead');
+  const head = readSetting(database, 'auditHead');
   // equivalent: the digest covers the number, so each of the two tells by itself
   if (head?.sequence !== previous?.sequence || head?.digest !== previous?.digest)
     throw clientError(
@@ -112,7 +107,7 @@ export function* exportAudit(device: Device): Generator<string> {
   const { records, head } = verifyAudit(device);
   yield line({
     _type: 'https://countersign.dev/audit-export/v1',
-    device: readSetting<string>(device.database, 'device') ?? null,
+    device: readSetting(device.database, 'device') ?? null,
     records,
     head,
     exported: timeText(device.clock()),
@@ -122,6 +117,31 @@ export function* exportAudit(device: Device): Generator<string> {
 }
 
 const line = (value: unknown): string => `${canonicalBytes(value).toString('utf8')}\n`;
+
+/** Whether the trail has a record of that kind. */
+export const hasRecord = (device: Device, kind: string): boolean =>
+  device.database.prepare('SELECT 1 FROM audit WHERE kind = ? LIMIT 1').get(kind) !== undefined;
+
+/** A person's clear names, with the salt of the commitment that stands for them in the chain. */
+export interface Person {
+  readonly salt: string;
+  readonly account: string;
+  readonly printedName: string;
+}
+
+/** Keeps the clear names behind a commitment; only the commitment goes into the chain. */
+export function keepPerson(device: Device, commitment: string, { salt, account, printedName }: Person): void {
+  device.database
+    .prepare('INSERT INTO audit_person (commitment, salt, account, printed_name) VALUES (?, ?, ?, ?)')
+    .run(commitment, salt, account, printedName);
+}
+
+/** The name behind a commitment; null where it was erased. */
+export function printedNameOf(device: Device, commitment: string): string | null {
+  const row = device.database.prepare('SELECT printed_name FROM audit_person WHERE commitment = ?').get(commitment) as
+    { printed_name: string } | undefined;
+  return row?.printed_name ?? null;
+}
 
 /** The commitment that stands in the chain for a person; erasing the side-table row leaves the chain whole. */
 export const personCommitment = (salt: string, account: string, printedName: string): string =>

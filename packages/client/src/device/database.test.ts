@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { createDatabase, openDatabase, readSetting, transact, writeSetting } from './database.ts';
+import { createDatabase, openDatabase, schemaVersion, transact } from './database.ts';
+import { readSetting, writeSetting } from './settings.ts';
 
 const folder = (): string => mkdtempSync(join(tmpdir(), 'countersign-'));
 
@@ -33,6 +35,23 @@ test('tells a missing device from a lost database and a damaged one', () => {
   assert.throws(() => openDatabase(directory), { code: 'RECOVERY_REQUIRED' });
   writeFileSync(join(directory, 'device.db'), 'not a database at all, but long enough to be read as one'.repeat(20));
   assert.throws(() => openDatabase(directory), { code: 'RECOVERY_REQUIRED' });
+});
+
+test('reads no schema but its own, and leaves another as it is', () => {
+  const directory = folder();
+  createDatabase(directory).close();
+  for (const [version, code] of [
+    [schemaVersion + 1, 'DEVICE_TOO_NEW'],
+    [schemaVersion - 1, 'DEVICE_TOO_OLD'],
+    [0, 'RECOVERY_REQUIRED'],
+    [schemaVersion, null],
+  ] as const) {
+    const database = new DatabaseSync(join(directory, 'device.db'));
+    database.exec(`PRAGMA user_version = ${version}`);
+    database.close();
+    if (code === null) openDatabase(directory).close();
+    else assert.throws(() => openDatabase(directory), { code });
+  }
 });
 
 test('refuses to make a second device in one folder', () => {

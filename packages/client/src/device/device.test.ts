@@ -15,8 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { writeSetting } from './database.ts';
 import { closeDevice, createDevice, deviceFolders, openDevice, requireLock, withLock } from './device.ts';
+import { writeSetting } from './settings.ts';
 
 const folder = (): string => join(mkdtempSync(join(tmpdir(), 'countersign-device-')), 'device');
 const posix = { skip: process.platform === 'win32' };
@@ -33,7 +33,7 @@ test('makes its folders and keeps the database from other users', posix, () => {
   assert.equal(statSync(join(directory, 'device.db')).mode & 0o077, 0);
   assert.equal(statSync(join(directory, 'staging')).mode & 0o077, 0);
   const device = openDevice(directory);
-  writeSetting(device.database, 'x', 1);
+  writeSetting(device.database, 'downloadRate', 1);
   assert.equal(statSync(join(directory, 'device.db-wal')).mode & 0o077, 0);
   closeDevice(device);
 });
@@ -67,7 +67,11 @@ test('the clock never runs behind the highest signed time', () => {
 test('a database with damaged pages needs recovery and is left as it is', () => {
   const directory = created();
   const device = openDevice(directory);
-  for (let i = 0; i < 2000; i++) writeSetting(device.database, `key-${i}`, 'x'.repeat(50));
+  writeSetting(
+    device.database,
+    'servers',
+    Array.from({ length: 2000 }, (_, i) => `https://${i}.${'x'.repeat(50)}/`),
+  );
   closeDevice(device);
   const file = join(directory, 'device.db');
   const bytes = readFileSync(file);

@@ -13,8 +13,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf, codeOf, escapeText } from '@countersign/protocol';
 import { makeFolder, takeLock, type ExclusiveLock } from '@countersign/protocol/node';
 import { checkFolder, protectFolder } from '../platform/folder-safety.ts';
-import { createDatabase, databaseFailure, databaseFile, openDatabase, readSetting } from './database.ts';
+import { createDatabase, databaseFailure, databaseFile, openDatabase } from './database.ts';
 import { clientError } from './errors.ts';
+import { readSetting } from './settings.ts';
 
 export type Clock = () => Date;
 
@@ -50,7 +51,6 @@ const publicFolders: readonly string[] = ['store', 'grants', 'data'];
 export const storeFolder = (device: Pick<Device, 'directory'>): string => join(device.directory, 'store');
 export const stagingFolder = (device: Pick<Device, 'directory'>): string => join(device.directory, 'staging');
 export const grantsFolder = (device: Pick<Device, 'directory'>): string => join(device.directory, 'grants');
-export const logsFolder = (device: Pick<Device, 'directory'>): string => join(device.directory, 'logs');
 
 /**
  * Makes the folders and the database of a new device; the caller writes its settings.
@@ -95,7 +95,7 @@ function assemble(directory: string, database: DatabaseSync, options: DeviceOpti
   const system = options.clock ?? (() => new Date());
   const clock = (): Date => {
     const now = system();
-    const floor = readSetting<string>(database, 'timeFloor');
+    const floor = readSetting(database, 'timeFloor');
     return floor !== undefined && now.getTime() < Date.parse(floor) ? new Date(floor) : now;
   };
   return { directory, database, clock, systemClock: system, log: options.log ?? fileLog(directory, clock) };

@@ -14,6 +14,10 @@ export const clientErrorTable = {
     meaning: 'The device folder was written by a newer Countersign.',
     hint: 'use the newer program; an older one does not touch newer state',
   },
+  DEVICE_TOO_OLD: {
+    meaning: 'The device folder was written by a Countersign from before the first release.',
+    hint: 'make the device anew with countersign-device init in another folder; there is no way to take such a folder over',
+  },
   DEVICE_BUSY: {
     meaning: 'Another process holds the device lock and did not answer in time.',
     hint: 'wait for the running command or service, or stop it, then try again',

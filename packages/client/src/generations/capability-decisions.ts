@@ -17,7 +17,7 @@ interface CapabilityRow {
   readonly since: string;
 }
 
-/** The decisions about some components, to restore them if a change is undone. */
+/** The decisions about some components as rows, to restore them if a change is undone. */
 export const readDecisions = (device: Device, components: readonly string[]): CapabilityRow[] =>
   components.flatMap((component) =>
     (
@@ -26,6 +26,16 @@ export const readDecisions = (device: Device, components: readonly string[]): Ca
         .all(component) as unknown as CapabilityRow[]
     ).map((row) => ({ ...row })),
   );
+
+/** The latest decision about every capability of every component. */
+export const listDecisions = (device: Device): Grant[] =>
+  (
+    device.database
+      .prepare(
+        'SELECT component, capability, contract, risk, scope, state FROM capability ORDER BY component, capability',
+      )
+      .all() as (Omit<Grant, 'scope'> & { scope: string })[]
+  ).map((row) => ({ ...row, scope: JSON.parse(row.scope) as Grant['scope'] }));
 
 export type Decisions = readonly CapabilityRow[];
 

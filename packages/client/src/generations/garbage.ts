@@ -7,31 +7,19 @@ import { join } from 'node:path';
 import { transact } from '../device/database.ts';
 import { requireLock, storeFolder, type Device } from '../device/device.ts';
 import { removeTree } from '../platform/removal.ts';
-import { currentRow } from './generations.ts';
+import { collectGenerations, currentRow, usedArchives } from './generations.ts';
 import { openJob, trimJournal } from './journal.ts';
+import { dropArchives, storeDirectories } from './store.ts';
 
 /** The caller holds the lock. Returns the store folders that are still there because something holds them open. */
 export function collectGarbage(device: Device): string[] {
   requireLock(device);
-  const { database } = device;
-  transact(database, () => {
-    const kept = JSON.stringify(keptGenerations(device));
-    database
-      .prepare('DELETE FROM generation_archive WHERE generation NOT IN (SELECT value FROM json_each(?))')
-      .run(kept);
-    database
-      .prepare(
-        "UPDATE generation SET state = 'collected' WHERE state = 'previous' AND number NOT IN (SELECT value FROM json_each(?))",
-      )
-      .run(kept);
-    database.prepare('DELETE FROM archive WHERE sha256 NOT IN (SELECT sha256 FROM generation_archive)').run();
+  transact(device.database, () => {
+    collectGenerations(device, keptGenerations(device));
+    dropArchives(device, usedArchives(device));
     trimJournal(device);
   });
-  const owned = new Set(
-    (database.prepare('SELECT directory FROM archive').all() as { directory: string }[]).map(
-      ({ directory }) => directory,
-    ),
-  );
+  const owned = storeDirectories(device);
   const locked = readdirSync(storeFolder(device)).filter(
     (name) => !owned.has(name) && !removeTree(join(storeFolder(device), name)),
   );

@@ -167,6 +167,33 @@ export function readComponentRows(device: Device, number: number): NewComponent[
   }));
 }
 
+/** The statement of a release that some generation is made of; null where none is. */
+export function installedStatement(device: Device, release: string): Uint8Array | null {
+  const row = device.database
+    .prepare('SELECT statement FROM generation_component WHERE release = ? LIMIT 1')
+    .get(release) as { statement: Uint8Array } | undefined;
+  return row?.statement ?? null;
+}
+
+/** Forgets the archives of all generations but those; inside the caller's transaction. */
+export function collectGenerations(device: Device, kept: readonly number[]): void {
+  const numbers = JSON.stringify(kept);
+  device.database
+    .prepare('DELETE FROM generation_archive WHERE generation NOT IN (SELECT value FROM json_each(?))')
+    .run(numbers);
+  device.database
+    .prepare(
+      "UPDATE generation SET state = 'collected' WHERE state = 'previous' AND number NOT IN (SELECT value FROM json_each(?))",
+    )
+    .run(numbers);
+}
+
+/** Digests of the archives that some generation still has. */
+export const usedArchives = (device: Device): string[] =>
+  (device.database.prepare('SELECT DISTINCT sha256 FROM generation_archive').all() as { sha256: string }[]).map(
+    ({ sha256 }) => sha256,
+  );
+
 /** What was granted when the generation was made, whatever happened since. */
 export function generationGrants(device: Device, number: number, component: string): Grant[] {
   const rows = device.database

@@ -38,6 +38,15 @@ export function effectiveGrants(
   });
 }
 
+/** The capabilities that a component of the running generation declares and that are denied here. */
+export function deniedCapabilities(
+  device: Device,
+  { component, manifest }: Pick<InstalledComponent, 'component' | 'manifest'>,
+): ReadonlySet<string> {
+  const denialOf = denials(device);
+  return new Set(manifest.capabilities.filter((one) => denialOf(component, one)).map(({ id }) => id));
+}
+
 export const grantsFile = (device: Pick<Device, 'directory'>, component: string): string =>
   join(grantsFolder(device), `${component}.json`);
 

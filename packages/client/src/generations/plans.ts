@@ -17,7 +17,6 @@ export type PlanState =
   | 'downloading'
   | 'paused'
   | 'staged'
-  | 'awaiting-window'
   | 'switching'
   | 'probation'
   | 'committed'
@@ -26,10 +25,18 @@ export type PlanState =
   | 'void'
   | 'lapsed';
 
+/** The switch has begun: the engine takes it to its end. */
+export const changingStates: readonly PlanState[] = ['switching', 'probation', 'rolling-back'];
 /** Nobody has approved it yet, or the approval was taken back. */
 export const undecidedStates: readonly PlanState[] = ['offered', 'awaiting-approval', 'held', 'declined'];
 /** Approved, and the switch has not begun: a person may still take it back. */
-export const waitingStates: readonly PlanState[] = ['approved', 'downloading', 'paused', 'staged', 'awaiting-window'];
+export const waitingStates: readonly PlanState[] = ['approved', 'downloading', 'paused', 'staged'];
+
+/** How a plan ended: its generation runs, or the one before runs again since a component was not well or a person went back. */
+export type PlanOutcome =
+  | { readonly outcome: 'committed'; readonly generation: number }
+  /** `generation` runs again; 0: nothing is installed. `component` is '' where it was none's fault. */
+  | { readonly outcome: 'rolled-back'; readonly generation: number; readonly code: string; readonly component: string };
 
 export interface StoredPlan {
   readonly digest: string;
@@ -38,14 +45,20 @@ export interface StoredPlan {
   readonly reason: string | null;
   readonly until: string | null;
   /** What both verifiers said of it: `agreed`, or null before they were asked. */
-  readonly verdict: string | null;
+  readonly verdict: 'agreed' | 'disagreed' | null;
+  /** How carrying it out ended; null before. */
+  readonly outcome: PlanOutcome | null;
   readonly created: string;
   readonly changed: string;
 }
 
-type PlanRow = Omit<StoredPlan, 'plan'> & { body: Uint8Array };
+type PlanRow = Omit<StoredPlan, 'plan' | 'outcome'> & { body: Uint8Array; outcome: string | null };
 
-const stored = ({ body, ...row }: PlanRow): StoredPlan => ({ ...row, plan: planFormat.parse(body) });
+const stored = ({ body, outcome, ...row }: PlanRow): StoredPlan => ({
+  ...row,
+  plan: planFormat.parse(body),
+  outcome: outcome === null ? null : (JSON.parse(outcome) as PlanOutcome),
+});
 
 /** @throws APPROVAL_PLAN_UNKNOWN */
 export function readPlan(device: Device, digest: string): StoredPlan {
@@ -54,9 +67,72 @@ export function readPlan(device: Device, digest: string): StoredPlan {
   return stored(row);
 }
 
+/** Where a plan stands; null where the device has none of that digest. */
+export function planState(device: Device, digest: string): PlanState | null {
+  const row = device.database.prepare('SELECT state FROM plan WHERE digest = ?').get(digest) as
+    { state: PlanState } | undefined;
+  return row?.state ?? null;
+}
+
+/** Every plan, the one that changed last first. */
+export const listPlans = (device: Device): StoredPlan[] =>
+  (
+    device.database
+      .prepare('SELECT * FROM plan ORDER BY changed DESC, created DESC, digest')
+      .all() as unknown as PlanRow[]
+  ).map(stored);
+
+/** Digests of the plans that begin with these digits. */
+export const plansBeginning = (device: Device, digits: string): string[] =>
+  (
+    device.database.prepare('SELECT digest FROM plan WHERE substr(digest, 1, ?) = ?').all(digits.length, digits) as {
+      digest: string;
+    }[]
+  ).map(({ digest }) => digest);
+
+/** Digests of the plans in one of those states. */
+export const plansIn = (device: Device, states: readonly PlanState[]): string[] =>
+  (
+    device.database
+      .prepare(`SELECT digest FROM plan WHERE state IN (${states.map(() => '?').join(', ')}) ORDER BY created, digest`)
+      .all(...states) as { digest: string }[]
+  ).map(({ digest }) => digest);
+
+/** Whether every plan that was ever carried out was agreed on by both verifiers; false before the first. */
+export function verifiersAlwaysAgreed(device: Device): boolean {
+  const carriedOut = device.database
+    .prepare("SELECT verdict FROM plan WHERE state IN ('committed', 'rolled-back')")
+    .all() as { verdict: string | null }[];
+  return carriedOut.length > 0 && carriedOut.every(({ verdict }) => verdict === 'agreed');
+}
+
+/** Adds a new plan as offered, inside the caller's transaction. */
+export function addPlan(device: Device, plan: Plan, digest: string): void {
+  const now = timeText(device.clock());
+  device.database
+    .prepare(`INSERT INTO plan (digest, body, state, created, changed) VALUES (?, ?, 'offered', ?, ?)`)
+    .run(digest, planFormat.serialize(plan), now, now);
+  appendAudit(device, 'plan-offered', { plan: digest });
+}
+
+/** What both verifiers said of a plan. */
+export function keepVerdict(device: Device, digest: string, verdict: 'agreed' | 'disagreed'): void {
+  transact(device.database, () => {
+    device.database
+      .prepare('UPDATE plan SET verdict = ?, changed = ? WHERE digest = ?')
+      .run(verdict, timeText(device.clock()), digest);
+    appendAudit(device, 'verifiers', { plan: digest, verdict });
+  });
+}
+
+/** How carrying it out ended, inside the transaction that ends it. */
+export function keepOutcome(device: Device, digest: string, outcome: PlanOutcome): void {
+  device.database.prepare('UPDATE plan SET outcome = ? WHERE digest = ?').run(JSON.stringify(outcome), digest);
+}
+
 /** The plan that is open, the newest first; null when there is none. */
 export function openPlan(device: Device): StoredPlan | null {
-  const states = [...undecidedStates, ...waitingStates, 'switching', 'probation', 'rolling-back'];
+  const states = [...undecidedStates, ...waitingStates, ...changingStates];
   const row = device.database
     .prepare(
       `SELECT * FROM plan WHERE state IN (${states.map(() => '?').join(', ')}) ORDER BY created DESC, changed DESC LIMIT 1`,

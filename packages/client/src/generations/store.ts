@@ -161,6 +161,21 @@ export function reportDamage(device: Device, sha256: string, cause: unknown): Co
   });
 }
 
+/** Folders in the store that have a row. */
+export const storeDirectories = (device: Device): Set<string> =>
+  new Set(
+    (device.database.prepare('SELECT directory FROM archive').all() as { directory: string }[]).map(
+      ({ directory }) => directory,
+    ),
+  );
+
+/** Drops the rows of all archives but those, inside the caller's transaction; their folders then belong to nobody. */
+export function dropArchives(device: Device, used: readonly string[]): void {
+  device.database
+    .prepare('DELETE FROM archive WHERE sha256 NOT IN (SELECT value FROM json_each(?))')
+    .run(JSON.stringify(used));
+}
+
 /** Makes the folder that components keep their own data in. It survives updates, rollbacks and removal. */
 export function dataFolder(device: Device, component: string): string {
   const folder = join(device.directory, 'data', component);

@@ -7,14 +7,15 @@ import { sha256 } from '@countersign/protocol';
 import { PublishedRepository } from '../../../../test/support/published-repository.ts';
 import type { ReleaseOptions } from '../../../../test/support/release-files.ts';
 import { repositoryDevice } from '../../../../test/support/repository-device.ts';
+import { emptyTable, overwriteRows } from '../../../../test/support/tampering.ts';
 import { addAccount, signIn } from '../consent/accounts.ts';
 import { recordAnswer, signAnswer } from '../consent/approvals.ts';
 import { computeDevicePlan, recheckBeforeSwitch } from '../consent/planning.ts';
 import { openAlerts } from '../device/alerts.ts';
-import { readSetting, writeSetting } from '../device/database.ts';
 import { withLock } from '../device/device.ts';
+import { readSetting, writeSetting } from '../device/settings.ts';
 import { downloadsFolder, pruneDownloads } from '../generations/download-folder.ts';
-import { readPlan } from '../generations/plans.ts';
+import { setPlanState, readPlan } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
 import { decideInstall, fetchArchives, type DecidedInstall, type DownloadOptions } from './downloads.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
@@ -164,10 +165,7 @@ test('another server is asked where the first has not got the archive', async (t
   const all = await setUp(t);
   await all.confirm();
   const other = await repositoryDevice(t, all.repository);
-  writeSetting(all.device.database, 'servers', [
-    ...readSetting<string[]>(all.device.database, 'servers')!,
-    other.server.url,
-  ]);
+  writeSetting(all.device.database, 'servers', [...readSetting(all.device.database, 'servers')!, other.server.url]);
   all.server.intercept = (request, response) =>
     request.url!.includes('.tar.zst') && Boolean(response.writeHead(503).end());
   await all.fetchAll();
@@ -178,7 +176,7 @@ test('where a server delivers something else, none of the others is asked: that 
   const all = await setUp(t);
   await all.confirm();
   const other = await repositoryDevice(t, all.repository);
-  const servers = readSetting<string[]>(all.device.database, 'servers')!;
+  const servers = readSetting(all.device.database, 'servers')!;
   writeSetting(all.device.database, 'servers', [...servers, other.server.url]);
   all.server.intercept = (request, response) =>
     request.url!.includes('base.tar.zst') && Boolean(response.end(Buffer.alloc(all.base.bytes.length)));
@@ -212,17 +210,18 @@ test('an archive that is no longer listed, or listed otherwise, is not fetched',
 test('a statement that is not the plan’s, or is gone, is not read', async (t) => {
   const all = await setUp(t);
   const refused = { code: 'PLAN_NOT_READY', message: /the statement of .* is not the one that the plan names/ };
-  all.device.database.exec(`UPDATE release SET statement = CAST('{}' AS BLOB)`);
+  overwriteRows(all.device, 'release', { statement: Buffer.from('{}') });
   assert.throws(() => decideInstall(all.device, all.digest), refused);
-  all.device.database.exec('DELETE FROM release');
+  emptyTable(all.device, 'release');
   assert.throws(() => decideInstall(all.device, all.digest), refused);
 });
 
 test('a plan that nobody approved is not decided', async (t) => {
   const all = await setUp(t);
-  all.device.database.exec(`UPDATE plan SET state = 'offered'`);
+  setPlanState(all.device, all.digest, 'offered');
   assert.throws(() => decideInstall(all.device, all.digest), { code: 'PLAN_NOT_READY' });
-  all.device.database.exec(`UPDATE plan SET state = 'approved'; DELETE FROM approval`);
+  setPlanState(all.device, all.digest, 'approved');
+  emptyTable(all.device, 'approval');
   assert.throws(() => decideInstall(all.device, all.digest), { code: 'PLAN_NOT_READY' });
 });
 

@@ -20,14 +20,15 @@ import {
 } from '@countersign/protocol';
 import { download, isComplete, lookUp, makeFolder } from '@countersign/protocol/node';
 import { readApproval } from '../consent/approvals.ts';
-import { readSetting } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
+import { readSetting } from '../device/settings.ts';
 import { downloadsFolder, pruneDownloads } from '../generations/download-folder.ts';
-import { currentGeneration } from '../generations/generations.ts';
+import { currentGeneration, installedStatement } from '../generations/generations.ts';
 import { readPlan, waitingStates } from '../generations/plans.ts';
 import { hasArchive, type ReadyArchive } from '../generations/store.ts';
 import { freeBytes } from '../platform/disk.ts';
 import { targetUrl } from '../trust/documents.ts';
+import { keptRelease } from '../trust/kept-releases.ts';
 import { isUnreached, type TrustView } from '../trust/refresh.ts';
 import { configuredServers } from '../trust/servers.ts';
 import { trustError } from '../trust/trust-errors.ts';
@@ -76,16 +77,11 @@ export function decideInstall(device: Device, digest: string): DecidedInstall {
 
 /** The statement that was judged when the release was offered, or the one that runs: both by the digest in the plan. */
 function readStatement(device: Device, component: string, release: string) {
-  const row = device.database
-    .prepare(
-      `SELECT statement FROM release WHERE release = ? UNION ALL
-       SELECT statement FROM generation_component WHERE release = ? LIMIT 1`,
-    )
-    .get(release, release) as { statement: Uint8Array } | undefined;
+  const bytes = keptRelease(device, release)?.statement ?? installedStatement(device, release);
   // The plan digest binds the release digest, and this binds the bytes.
-  if (row === undefined || sha256(row.statement) !== release)
+  if (bytes === null || sha256(bytes) !== release)
     throw trustError('PLAN_NOT_READY', `the statement of ${component} is not the one that the plan names`);
-  return { bytes: row.statement, statement: statementFormat.parse(row.statement, `the statement of ${component}`) };
+  return { bytes, statement: statementFormat.parse(bytes, `the statement of ${component}`) };
 }
 
 /**
@@ -199,7 +195,7 @@ async function fetchOne(
   const { file, length, sha256: digest, target } = wanted;
   if (await isComplete(file, { length, sha256: digest })) return;
   const others = configuredServers(device).filter(({ url }) => url !== server.url);
-  const rate = readSetting<number>(device.database, 'downloadRate');
+  const rate = readSetting(device.database, 'downloadRate');
   for (const [index, from] of [server, ...others].entries()) {
     try {
       await download({

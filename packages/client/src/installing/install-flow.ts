@@ -8,11 +8,18 @@ import { recheckBeforeSwitch, recheckPlan } from '../consent/planning.ts';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
-import { openPlan, readPlan, setPlanState, waitingStates, type StoredPlan } from '../generations/plans.ts';
+import {
+  openPlan,
+  readPlan,
+  setPlanState,
+  waitingStates,
+  type PlanOutcome,
+  type StoredPlan,
+} from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
 import { decideInstall, fetchArchives, type DownloadProgress } from './downloads.ts';
 import { install } from './installer.ts';
-import type { Outcome, Progress } from './switch.ts';
+import type { Progress } from './switch.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
 
 export type InstallProgress = Progress | ({ readonly step: 'download' } & DownloadProgress);
@@ -22,7 +29,7 @@ export interface InstallOptions {
   readonly onProgress?: (progress: InstallProgress) => void;
 }
 
-export type InstallOutcome = Exclude<Outcome, { outcome: 'abandoned' }> & { readonly plan: string };
+export type InstallOutcome = PlanOutcome & { readonly plan: string };
 
 /** The plan that is approved and not switched to yet; null: none. */
 export function approvedPlan(device: Device): StoredPlan | null {

@@ -15,6 +15,7 @@ import {
   type Statement,
 } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
+import { readDecisions } from '../generations/capability-decisions.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { currentRow, readComponentRows, type NewComponent } from '../generations/generations.ts';
 import { hasArchive, type ReadyArchive } from '../generations/store.ts';
@@ -79,9 +80,7 @@ function carriedOver(device: Device, running: number): NewComponent[] {
 }
 
 const isGranted = (device: Device, component: string, capability: string): boolean =>
-  device.database
-    .prepare("SELECT 1 FROM capability WHERE component = ? AND capability = ? AND state = 'granted'")
-    .get(component, capability) !== undefined;
+  readDecisions(device, [component]).some((row) => row.capability === capability && row.state === 'granted');
 
 function checkStep(device: Device, planned: PlanStep, step: ReadyStep): NewComponent {
   const { component } = planned;

@@ -11,13 +11,17 @@ import {
   type Wish,
 } from '../../../../test/support/release-kit.ts';
 import { scratchDevice } from '../../../../test/support/scratch-device.ts';
+import { putRow } from '../../../../test/support/tampering.ts';
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';
 import { withLock, type Device } from '../device/device.ts';
+import { listDecisions } from '../generations/capability-decisions.ts';
 import { baseOf, currentGeneration, currentRow, findComponent } from '../generations/generations.ts';
 import { grantsFile, revokeCapability } from '../generations/grants.ts';
+import { highestCommitted, listQuarantined } from '../generations/install-history.ts';
 import { openJob } from '../generations/journal.ts';
-import { archiveFolder } from '../generations/store.ts';
+import { listPlans } from '../generations/plans.ts';
+import { archiveFolder, storeDirectories } from '../generations/store.ts';
 import { install, type InstallRequest } from './installer.ts';
 import { recover } from './recovery.ts';
 import { rollback } from './rollback.ts';
@@ -72,10 +76,9 @@ const grantsOf = (target: Device, component: string): string[] =>
   (JSON.parse(readFileSync(grantsFile(target, component), 'utf8')) as { grants: { id: string }[] }).grants.map(
     ({ id }) => id,
   );
-const planStates = (target: Device): string[] =>
-  (target.database.prepare('SELECT state FROM plan ORDER BY created, digest').all() as { state: string }[]).map(
-    ({ state }) => state,
-  );
+const stateOf = (target: Device, capability: string): string | undefined =>
+  listDecisions(target).find((one) => one.capability === capability)?.state;
+const planStates = (target: Device): string[] => listPlans(target).map(({ state }) => state);
 
 /** What holds after every change: one truth everywhere, and nothing lying about. */
 function checkTruth(target: Device, version: string | null): void {
@@ -86,8 +89,7 @@ function checkTruth(target: Device, version: string | null): void {
     assert.equal(data(target, 'app', 'running'), version);
     assert.equal(readFileSync(join(baseFolder(target, 'app'), 'version'), 'utf8'), version);
   }
-  const rows = target.database.prepare('SELECT directory FROM archive').all() as { directory: string }[];
-  assert.deepEqual(readdirSync(join(target.directory, 'store')).sort(), rows.map(({ directory }) => directory).sort());
+  assert.deepEqual(readdirSync(join(target.directory, 'store')).sort(), [...storeDirectories(target)].sort());
   assert.deepEqual(
     readdirSync(join(target.directory, 'staging')).filter((name) => name !== 'downloads'),
     [],
@@ -145,17 +147,14 @@ for (const [name, code] of [
     assert.deepEqual(outcome, { outcome: 'rolled-back', generation: 1, code, component: 'app' });
     checkTruth(target, '1.0.0');
     assert.deepEqual(grantsOf(target, 'app'), ['screen-view']);
-    const [row] = target.database.prepare('SELECT release, code FROM quarantine').all();
-    assert.deepEqual({ ...row }, { release: kits[name]!.release, code });
+    const { component, version, release } = kits[name]!;
+    assert.deepEqual(listQuarantined(target), [{ release, component, version, code }]);
     assert.deepEqual(
       openAlerts(target).map((alert) => alert.code),
       [code],
     );
     assert.ok(planStates(target).includes('rolled-back'));
-    assert.deepEqual(
-      target.database.prepare('SELECT version FROM highest_committed').get(),
-      Object.assign(Object.create(null), { version: '1.0.0' }),
-    );
+    assert.deepEqual(highestCommitted(target), { app: '1.0.0' });
   });
 
 test('a first installation that fails leaves nothing installed', posix, async () => {
@@ -178,12 +177,11 @@ test('grants of a change that fails are suspended, what stood before stands agai
     scripts: { start: 'exit 1\n' },
   });
   await put(target, [{ kit: wider, grant: ['screen-view', 'file-transfer'] }]);
-  const rows = target.database.prepare('SELECT capability, scope, state FROM capability ORDER BY capability').all();
   assert.deepEqual(
-    rows.map((row) => ({ ...row })),
+    listDecisions(target).map(({ capability, scope, state }) => ({ capability, scope, state })),
     [
-      { capability: 'file-transfer', scope: '{}', state: 'suspended' },
-      { capability: 'screen-view', scope: '{}', state: 'granted' },
+      { capability: 'file-transfer', scope: {}, state: 'suspended' },
+      { capability: 'screen-view', scope: {}, state: 'granted' },
     ],
   );
   checkTruth(target, '1.0.0');
@@ -319,8 +317,7 @@ test('what is taken back while the change is under way is not granted by it', po
   const beforeSwitch = (): void => revokeCapability(target, 'app', 'file-transfer', 'tester');
   await put(target, [{ kit: kits.two!, grant: ['screen-view', 'file-transfer'] }], { beforeSwitch });
   assert.deepEqual(grantsOf(target, 'app'), ['screen-view']);
-  const row = target.database.prepare("SELECT state FROM capability WHERE capability = 'file-transfer'").get();
-  assert.equal(row?.state, 'revoked');
+  assert.equal(stateOf(target, 'file-transfer'), 'revoked');
 });
 
 test('a rollback by hand goes back once, suspends newer grants and asks the check first', posix, async () => {
@@ -339,13 +336,11 @@ test('a rollback by hand goes back once, suspends newer grants and asks the chec
   assert.deepEqual(outcome, { outcome: 'committed', generation: 3 });
   checkTruth(target, '1.0.0');
   assert.deepEqual(grantsOf(target, 'app'), ['screen-view']);
-  const row = target.database.prepare("SELECT state FROM capability WHERE capability = 'file-transfer'").get();
-  assert.equal(row?.state, 'suspended');
+  assert.equal(stateOf(target, 'file-transfer'), 'suspended');
   await withLock(target, () =>
     assert.rejects(rollback(target, { check: () => undefined }), { code: 'ROLLBACK_NOTHING' }),
   );
-  const highest = target.database.prepare('SELECT version FROM highest_committed').get();
-  assert.equal(highest?.version, '2.0.0');
+  assert.deepEqual(highestCommitted(target), { app: '2.0.0' });
 });
 
 test(
@@ -386,9 +381,8 @@ test('an archive that is not what was signed leaves nothing and stops nothing', 
 test('two archives that share a prefix are refused', posix, async () => {
   const target = device();
   const base = kits.one!.archives.get('')!;
-  target.database
-    .prepare('INSERT INTO archive (sha256, directory, files, added) VALUES (?, ?, ?, ?)')
-    .run(`${base.sha256.slice(0, 16)}${'0'.repeat(48)}`, 'x', Buffer.from('[]'), 'x');
+  const sha256 = `${base.sha256.slice(0, 16)}${'0'.repeat(48)}`;
+  putRow(target, 'archive', { sha256, directory: 'x', files: Buffer.from('[]'), added: 'x' });
   await assert.rejects(put(target, [{ kit: kits.one! }]), { code: 'STORE_PREFIX_TAKEN' });
 });
 

@@ -14,10 +14,10 @@ import { engineError } from '../generations/engine-errors.ts';
 import { collectGarbage } from '../generations/garbage.ts';
 import { currentRow, nextGenerationNumber, readGeneration, writeGeneration } from '../generations/generations.ts';
 import { beginJob, countAttempts, enterPhase, note, openJob, type Job } from '../generations/journal.ts';
-import { setPlanState } from '../generations/plans.ts';
+import { planState, setPlanState, type PlanOutcome } from '../generations/plans.ts';
 import { storeArchive, verifyArchive } from '../generations/store.ts';
 import { checkInstall, type CheckedInstall, type ReadyStep } from './install-input.ts';
-import { drive, type OnProgress, type Outcome } from './switch.ts';
+import { drive, type OnProgress } from './switch.ts';
 
 export type { ReadyStep } from './install-input.ts';
 export type { ReadyArchive } from '../generations/store.ts';
@@ -50,10 +50,7 @@ const maximumAttempts = 5;
  * Installs the plan; the caller holds the lock. What is thrown was refused before the switch: the old generation runs on
  * untouched. @throws what `checkInstall`, `storeArchive` and `beforeSwitch` throw; STORE_DAMAGED, INSTALL_UNFINISHED, INSTALL_LOOP
  */
-export async function install(
-  device: Device,
-  request: InstallRequest,
-): Promise<Exclude<Outcome, { outcome: 'abandoned' }>> {
+export async function install(device: Device, request: InstallRequest): Promise<PlanOutcome> {
   requireLock(device);
   checkLoop(device, request.planDigest);
   const checked = checkInstall(device, request);
@@ -71,12 +68,10 @@ export async function install(
     onProgress: request.onProgress,
   });
   collectGarbage(device);
-  return outcome as Exclude<Outcome, { outcome: 'abandoned' }>;
+  return outcome as PlanOutcome;
 }
 
 function begin(device: Device, { plan, planDigest, steps }: InstallRequest): Job {
-  const row = device.database.prepare('SELECT state FROM plan WHERE digest = ?').get(planDigest) as
-    { state: string } | undefined;
   const changed = plan.steps.map(({ component }) => component);
   return transact(device.database, () =>
     beginJob(device, {
@@ -87,7 +82,7 @@ function begin(device: Device, { plan, planDigest, steps }: InstallRequest): Job
       detail: {
         from: currentRow(device),
         changed,
-        planState: row?.state ?? null,
+        planState: planState(device, planDigest),
         before: readDecisions(device, changed),
         granting: steps.flatMap(({ component, grants }) =>
           grants.map(({ capability }) => `${component}/${capability}`),

@@ -5,9 +5,10 @@
 import { checkNotRevoked, type Offer } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 import type { Generation, InstalledComponent } from '../generations/generations.ts';
+import { readEvidence } from '../trust/kept-releases.ts';
 import { denials } from '../trust/policy.ts';
 import { isUnreached, lastDocuments, refreshTrust, type TrustDocuments } from '../trust/refresh.ts';
-import { judgeEvidence, readEvidence } from '../trust/release-evidence.ts';
+import { judgeEvidence } from '../trust/release-evidence.ts';
 import { trustError } from '../trust/trust-errors.ts';
 
 /**

@@ -19,8 +19,9 @@ import {
   type NewComponent,
 } from '../generations/generations.ts';
 import { beginJob, enterPhase } from '../generations/journal.ts';
+import type { PlanOutcome } from '../generations/plans.ts';
 import { verifyArchive } from '../generations/store.ts';
-import { drive, type OnProgress, type Outcome } from './switch.ts';
+import { drive, type OnProgress } from './switch.ts';
 
 export interface RollbackRequest {
   /** Whether the older generation may run again (revocations, minimum versions, denials); throws to refuse. */
@@ -35,10 +36,7 @@ export function rollbackTarget(device: Device): Generation | null {
 }
 
 /** The caller holds the lock. @throws ROLLBACK_NOTHING INSTALL_UNFINISHED STORE_DAMAGED, and what `check` throws */
-export async function rollback(
-  device: Device,
-  { check, onProgress }: RollbackRequest,
-): Promise<Exclude<Outcome, { outcome: 'abandoned' }>> {
+export async function rollback(device: Device, { check, onProgress }: RollbackRequest): Promise<PlanOutcome> {
   requireLock(device);
   const target = rollbackTarget(device);
   const current = currentRow(device);
@@ -59,7 +57,7 @@ export async function rollback(
     onProgress,
   });
   collectGarbage(device);
-  return outcome as Exclude<Outcome, { outcome: 'abandoned' }>;
+  return outcome as PlanOutcome;
 }
 
 /** The older generation without what was taken back or refused since. */

@@ -7,9 +7,8 @@
  * on from the recorded phase; the way back needs nothing but the database and the store and always ends.
  */
 import { messageOf, codeOf } from '@countersign/protocol';
-import { gt } from 'semver';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
-import { appendAudit, timeText } from '../device/audit.ts';
+import { appendAudit } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { restoreDecisions } from '../generations/capability-decisions.ts';
@@ -24,6 +23,7 @@ import {
   type Generation,
 } from '../generations/generations.ts';
 import { writeGrants } from '../generations/grants.ts';
+import { quarantine, raiseHighest } from '../generations/install-history.ts';
 import {
   endJob,
   enterPhase,
@@ -35,14 +35,12 @@ import {
   type Failure,
   type Job,
 } from '../generations/journal.ts';
-import { setPlanState, type PlanState } from '../generations/plans.ts';
+import { keepOutcome, setPlanState, type PlanOutcome, type PlanState } from '../generations/plans.ts';
 import { hookOf, runHook, type HookName } from './hooks.ts';
 import { awaitHealth, ComponentFailure, forComponent } from './probation.ts';
 
 export type Outcome =
-  | { readonly outcome: 'committed'; readonly generation: number }
-  /** `generation` runs again; 0: nothing is installed. */
-  | { readonly outcome: 'rolled-back'; readonly generation: number; readonly code: string; readonly component: string }
+  | PlanOutcome
   /** An interrupted change was taken back before anything was switched; its plan stands where it stood. */
   | { readonly outcome: 'abandoned'; readonly generation: number };
 
@@ -162,9 +160,9 @@ class Change {
       if (this.#old) setGenerationState(this.#device, this.#old.number, undo ? 'rolled-back' : 'previous');
       // After a manual rollback there is nothing to go back to: the newer generation is what somebody left.
       if (undo) writeCurrentRow(this.#device, { generation: number, previous: null });
-      else this.#raiseHighest();
-      if (undo) this.#setPlan('rolled-back', 'ROLLBACK');
-      else this.#setPlan('committed');
+      else raiseHighest(this.#device, this.#new.components);
+      if (undo) this.#endPlan({ outcome: 'rolled-back', generation: number, code: 'ROLLBACK', component: '' });
+      else this.#endPlan({ outcome: 'committed', generation: number });
       appendAudit(this.#device, undo ? 'rollback-committed' : 'generation-committed', {
         generation: number,
         plan: this.#job.plan,
@@ -200,14 +198,17 @@ class Change {
       await this.#lookAtOld(this.#old);
     }
     const { failure } = this.#job.detail;
+    const generation = this.#old?.number ?? 0;
+    const outcome: Outcome = failure
+      ? { outcome: 'rolled-back', generation, code: failure.code, component: failure.component }
+      : { outcome: 'abandoned', generation };
     transact(this.#device.database, () => {
       if (failure) this.#recordFailure(failure);
       else this.#takeBack();
-      endJob(this.#device, this.#job, failure ? 'rolled-back' : 'abandoned');
+      if (outcome.outcome === 'rolled-back' && this.#job.kind === 'install') this.#endPlan(outcome);
+      endJob(this.#device, this.#job, outcome.outcome);
     });
-    const generation = this.#old?.number ?? 0;
-    if (!failure) return { outcome: 'abandoned', generation };
-    return { outcome: 'rolled-back', generation, code: failure.code, component: failure.component };
+    return outcome;
   }
 
   /** Nothing was switched: the plan may be tried again. */
@@ -220,8 +221,8 @@ class Change {
   #recordFailure({ code, component, message, releases }: Failure): void {
     const device = this.#device;
     setGenerationState(device, this.#new.number, 'rolled-back');
-    for (const release of releases) this.#quarantine(release, code);
-    if (this.#job.kind === 'install') this.#setPlan('rolled-back', code);
+    for (const { component: name, version, release } of this.#new.components)
+      if (releases.includes(release)) quarantine(device, { release, component: name, version, code });
     appendAudit(device, this.#job.kind === 'install' ? 'generation-rolled-back' : 'rollback-failed', {
       generation: this.#new.number,
       runs: this.#old?.number ?? 0,
@@ -230,23 +231,6 @@ class Change {
       component,
     });
     raiseAlert(device, { code, component, severity: 'critical', message: `the change was undone: ${message}` });
-  }
-
-  #quarantine(release: string, code: string): void {
-    const { component, version } = this.#new.components.find((other) => other.release === release)!;
-    this.#device.database
-      .prepare('INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)')
-      .run(release, component, version, code, timeText(this.#device.clock()));
-  }
-
-  #raiseHighest(): void {
-    const { database } = this.#device;
-    for (const { component, version } of this.#new.components) {
-      const row = database.prepare('SELECT version FROM highest_committed WHERE component = ?').get(component) as
-        { version: string } | undefined;
-      if (!row || gt(version, row.version))
-        database.prepare('INSERT OR REPLACE INTO highest_committed VALUES (?, ?)').run(component, version);
-    }
   }
 
   /** From here on the way leads back. */
@@ -333,6 +317,13 @@ class Change {
   #unhealthy(component: string, error: unknown): void {
     const message = `${component} does not run as it should after going back: ${messageOf(error)}`;
     raiseAlert(this.#device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });
+  }
+
+  /** Inside the transaction that ends the change. */
+  #endPlan(outcome: PlanOutcome): void {
+    keepOutcome(this.#device, this.#job.plan, outcome);
+    if (outcome.outcome === 'committed') this.#setPlan('committed');
+    else this.#setPlan('rolled-back', outcome.code);
   }
 
   #setPlan(state: PlanState, reason?: string): void {

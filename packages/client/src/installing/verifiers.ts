@@ -2,12 +2,11 @@
  * Two verifiers before anything of a plan is downloaded: the core's answers for the plan's roles and targets must be those of tuf-js
  * over the same bytes from the shipped root. The verdict stands in the plan's row, so it is bound to the plan digest.
  */
-import { authorityPath, channelPath, codeOf, releasePaths, revocationsPath, timeText } from '@countersign/protocol';
+import { authorityPath, channelPath, codeOf, releasePaths, revocationsPath } from '@countersign/protocol';
 import { confirmTargets } from '@countersign/protocol/node';
 import { clearAlert, raiseError } from '../device/alerts.ts';
-import { appendAudit } from '../device/audit.ts';
-import { transact } from '../device/database.ts';
 import { requireLock, stagingFolder, type Device } from '../device/device.ts';
+import { keepVerdict } from '../generations/plans.ts';
 import type { TrustView } from '../trust/refresh.ts';
 import type { DecidedInstall } from './downloads.ts';
 
@@ -40,13 +39,4 @@ function pathsOf({ channel }: TrustView, { statements }: DecidedInstall): string
     paths.push(releasePaths(name, version, platform).bundles, ...statement.subject.map((subject) => subject.name));
   }
   return paths;
-}
-
-function keepVerdict(device: Device, digest: string, verdict: 'agreed' | 'disagreed'): void {
-  transact(device.database, () => {
-    device.database
-      .prepare('UPDATE plan SET verdict = ?, changed = ? WHERE digest = ?')
-      .run(verdict, timeText(device.clock()), digest);
-    appendAudit(device, 'verifiers', { plan: digest, verdict });
-  });
 }

@@ -1,8 +1,8 @@
 /** What was changed on a device and who signed for it, for people; the proof is the audit trail. */
-import { Buffer } from 'node:buffer';
-import { approvalFormat, envelopeFormat, planFormat } from '@countersign/protocol';
+import { readApproval } from '../consent/approvals.ts';
+import { printedNameOf } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
-import type { PlanState } from '../generations/plans.ts';
+import { listPlans, type PlanState } from '../generations/plans.ts';
 
 export interface HistoryEntry {
   readonly plan: string;
@@ -23,26 +23,15 @@ export interface HistoryEntry {
 
 /** Every plan that a person or the device did something about, newest first. */
 export function readHistory(device: Device): HistoryEntry[] {
-  const rows = device.database
-    .prepare(
-      `SELECT plan.digest, body, state, reason, created, changed, envelope FROM plan
-       LEFT JOIN approval ON approval.plan = plan.digest ORDER BY changed DESC, created DESC`,
-    )
-    .all() as unknown as {
-    digest: string;
-    body: Uint8Array;
-    state: PlanState;
-    reason: string | null;
-    created: string;
-    changed: string;
-    envelope: Uint8Array | null;
-  }[];
-  return rows.map(({ digest, body, envelope, ...row }) => {
-    const record = envelope && approvalFormat.parse(Buffer.from(envelopeFormat.parse(envelope).payload, 'base64'));
+  return listPlans(device).map(({ digest, plan, state, reason, created, changed }) => {
+    const record = readApproval(device, digest)?.record;
     return {
       plan: digest,
-      ...row,
-      steps: planFormat.parse(body).steps.map(({ component, action, from, to }) => ({
+      state,
+      reason,
+      created,
+      changed,
+      steps: plan.steps.map(({ component, action, from, to }) => ({
         component,
         action,
         from: from?.version ?? null,
@@ -52,15 +41,9 @@ export function readHistory(device: Device): HistoryEntry[] {
       approvers:
         record?.approvers.map(({ keyid, person, authenticated }) => ({
           keyid,
-          name: nameOf(device, person),
+          name: printedNameOf(device, person),
           at: authenticated,
         })) ?? [],
     };
   });
-}
-
-function nameOf(device: Device, commitment: string): string | null {
-  const row = device.database.prepare('SELECT printed_name FROM audit_person WHERE commitment = ?').get(commitment) as
-    { printed_name: string } | undefined;
-  return row?.printed_name ?? null;
 }

@@ -2,10 +2,16 @@
  * What a device says about itself, read from its database: nothing here changes anything or needs the lock. The truth about
  * what runs comes from the current generation's rows, never from what was intended.
  */
-import { readSetting } from '../device/database.ts';
+import { countApprovals } from '../consent/approvals.ts';
+import { openAlerts } from '../device/alerts.ts';
 import type { Device } from '../device/device.ts';
-import { currentGeneration } from '../generations/generations.ts';
-import { deniedCapabilities } from '../trust/policy.ts';
+import { readSetting } from '../device/settings.ts';
+import { readDecisions } from '../generations/capability-decisions.ts';
+import { currentGeneration, type InstalledComponent } from '../generations/generations.ts';
+import { deniedCapabilities } from '../generations/grants.ts';
+import { listQuarantined } from '../generations/install-history.ts';
+import { openPlan, verifiersAlwaysAgreed } from '../generations/plans.ts';
+import { listRefusals } from '../trust/refusals.ts';
 
 /** blocked: the vendor's policy denies it here, whatever was decided before. */
 export type CapabilityState = 'granted' | 'declined' | 'revoked' | 'suspended' | 'blocked';
@@ -27,64 +33,38 @@ export interface DeviceStatus {
   readonly lastPoll: { at: string; outcome: string } | null;
 }
 
-const openStates =
-  "('offered','awaiting-approval','held','declined','approved','downloading','paused','staged','awaiting-window','switching','probation','rolling-back')";
-
 export function readStatus(device: Device): DeviceStatus {
   const { database } = device;
-  const all = <T>(sql: string): T[] => (database.prepare(sql).all() as object[]).map((row) => ({ ...row })) as T[];
   const current = currentGeneration(device);
-  const components: Record<
-    string,
-    { version: string; release: string; capabilities: Record<string, CapabilityState> }
-  > = {};
-  for (const { component, version, release, manifest } of current?.components ?? [])
-    components[component] = {
-      version,
-      release,
-      capabilities: capabilitiesOf(
-        device,
-        component,
-        manifest.capabilities.map(({ id }) => id),
-      ),
-    };
-  const [plan] = all<{ digest: string; state: string; reason: string | null; until: string | null }>(
-    `SELECT digest, state, reason, until FROM plan WHERE state IN ${openStates} ORDER BY created DESC, changed DESC LIMIT 1`,
-  );
-  const installed = all<{ verdict: string | null }>(
-    "SELECT verdict FROM plan WHERE state IN ('committed','rolled-back')",
-  );
+  const open = openPlan(device);
   return {
-    device: readSetting<string>(database, 'device') ?? '',
-    model: readSetting<string>(database, 'model') ?? '',
-    serial: readSetting<string>(database, 'serial') ?? '',
+    device: readSetting(database, 'device') ?? '',
+    model: readSetting(database, 'model') ?? '',
+    serial: readSetting(database, 'serial') ?? '',
     generation: current?.number ?? 0,
-    components,
-    plan: plan ?? null,
-    rolledBack: all('SELECT component, version, code FROM quarantine ORDER BY at, component'),
-    refused: all('SELECT component, version, code FROM refusal ORDER BY at, component'),
-    approvals: all<{ count: number }>('SELECT count(*) AS count FROM approval')[0]!.count,
-    verifiersAgreed: installed.length > 0 && installed.every(({ verdict }) => verdict === 'agreed'),
-    alerts: all('SELECT code, component, severity, message, raised FROM alert WHERE cleared IS NULL ORDER BY raised'),
-    lastPoll: readSetting<{ at: string; outcome: string }>(database, 'lastPoll') ?? null,
+    components: Object.fromEntries(
+      (current?.components ?? []).map((installed) => {
+        const { component, version, release } = installed;
+        return [component, { version, release, capabilities: capabilitiesOf(device, installed) }];
+      }),
+    ),
+    plan: open && { digest: open.digest, state: open.state, reason: open.reason, until: open.until },
+    rolledBack: listQuarantined(device).map(({ component, version, code }) => ({ component, version, code })),
+    refused: listRefusals(device),
+    approvals: countApprovals(device),
+    verifiersAgreed: verifiersAlwaysAgreed(device),
+    alerts: openAlerts(device)
+      .reverse()
+      .map(({ code, component, severity, message, raised }) => ({ code, component, severity, message, raised })),
+    lastPoll: readSetting(database, 'lastPoll') ?? null,
   };
 }
 
-function capabilitiesOf(
-  device: Device,
-  component: string,
-  declared: readonly string[],
-): Record<string, CapabilityState> {
-  const denied = deniedCapabilities(device, component);
-  const decided = new Map(
-    (
-      device.database.prepare('SELECT capability, state FROM capability WHERE component = ?').all(component) as {
-        capability: string;
-        state: CapabilityState;
-      }[]
-    ).map(({ capability, state }) => [capability, state]),
+function capabilitiesOf(device: Device, installed: InstalledComponent): Record<string, CapabilityState> {
+  const { component, manifest } = installed;
+  const denied = deniedCapabilities(device, installed);
+  const decided = new Map(readDecisions(device, [component]).map(({ capability, state }) => [capability, state]));
+  return Object.fromEntries(
+    manifest.capabilities.map(({ id }) => [id, denied.has(id) ? 'blocked' : (decided.get(id) ?? 'declined')]),
   );
-  const states: Record<string, CapabilityState> = {};
-  for (const id of declared) states[id] = denied.has(id) ? 'blocked' : (decided.get(id) ?? 'declined');
-  return states;
 }

@@ -7,13 +7,12 @@ import { describeError, httpSource } from '@countersign/protocol/node';
 import { listAccounts } from '../consent/accounts.ts';
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';
-import { readSetting } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
+import { readSetting } from '../device/settings.ts';
 import { currentGeneration } from '../generations/generations.ts';
 import { openJob } from '../generations/journal.ts';
 import { verifyArchive } from '../generations/store.ts';
 import { freeBytes } from '../platform/disk.ts';
-import type { LastPoll } from '../service/polling.ts';
 import { lastAuthority } from '../trust/authorities.ts';
 import { allowedHosts, configuredServers, openConnection, type Server } from '../trust/servers.ts';
 import { readShippedPackage } from '../trust/trust-on-device.ts';
@@ -67,7 +66,7 @@ export async function diagnose(device: Device): Promise<Diagnosis[]> {
 }
 
 function lookAtPolls(device: Device, found: (code: string, what: string, mend: string) => void): void {
-  const last = readSetting<LastPoll>(device.database, 'lastPoll');
+  const last = readSetting(device.database, 'lastPoll');
   const mend = 'start the service: countersign-device run';
   if (last === undefined) found('POLL_NEVER', 'this device never asked its server', mend);
   else if (device.clock().getTime() - Date.parse(last.at) > dayMilliseconds)

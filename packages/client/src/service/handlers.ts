@@ -4,10 +4,10 @@
  */
 import { shortDigest } from '@countersign/protocol';
 import { holdPlan, recordAnswer, type SignedAnswer } from '../consent/approvals.ts';
-import type { PlanRequests } from '../consent/planning.ts';
 import { appendAudit } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
+import type { PlanRequests } from '../device/settings.ts';
 import { revokeCapability } from '../generations/grants.ts';
 import { openPlan, readPlan } from '../generations/plans.ts';
 import { installApproved, type InstallOptions, type InstallOutcome } from '../installing/install-flow.ts';
@@ -63,19 +63,12 @@ export const handlersOf = (device: Device, options: InstallOptions = {}) =>
 /** A plan that the service carried out in the meantime is answered with how it ended. */
 async function installPlan(device: Device, digest: string | null, options: InstallOptions): Promise<InstallOutcome> {
   if (digest === null || openPlan(device)?.digest === digest) return installApproved(device, options);
-  const { state } = readPlan(device, digest);
-  const { database } = device;
-  const running = database.prepare('SELECT generation FROM current').get() as { generation: number } | undefined;
-  const generation = running?.generation ?? 0;
-  if (state === 'committed') return { outcome: 'committed', generation, plan: digest };
-  if (state !== 'rolled-back')
+  const { state, outcome } = readPlan(device, digest);
+  if (outcome === null || (state !== 'committed' && state !== 'rolled-back'))
     throw clientError('NOTHING_TO_DO', `plan ${shortDigest(digest)} is ${state}`, {
       hint: 'see countersign-device plan for what is open now',
     });
-  const failed = database
-    .prepare('SELECT component, code FROM quarantine ORDER BY at DESC, component LIMIT 1')
-    .get() as { component: string; code: string } | undefined;
-  return { outcome: 'rolled-back', generation, plan: digest, code: '', component: '', ...failed };
+  return { ...outcome, plan: digest };
 }
 
 async function askFor(device: Device, asked: PlanRequests): Promise<PollResult> {

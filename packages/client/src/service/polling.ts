@@ -3,11 +3,11 @@
  * while nothing is new; once a minute it is done all the same, since rollout shares, holds and approvals move with time.
  */
 import { codeOf, type Omission } from '@countersign/protocol';
-import { computeDevicePlan, lastOmissions, type PlanRequests } from '../consent/planning.ts';
+import { computeDevicePlan, lastOmissions } from '../consent/planning.ts';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import { timeText } from '../device/audit.ts';
-import { readSetting, writeSetting } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
+import { readSetting, writeSetting, type PlanRequests } from '../device/settings.ts';
 import { openPlan, type PlanState } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
 
@@ -17,12 +17,6 @@ export interface PollResult {
   /** The open plan; null where there is nothing to decide or do. */
   readonly plan: { readonly digest: string; readonly state: PlanState } | null;
   readonly omitted: readonly Omission[];
-}
-
-export interface LastPoll {
-  readonly at: string;
-  /** `ok`, or the code of what went wrong. */
-  readonly outcome: string;
 }
 
 const minute = 60_000;
@@ -69,7 +63,7 @@ function tellOfUpdate(device: Device): void {
 
 /** Written when it differs, or once a minute: a poll in which nothing happens must not wear the disk. */
 function noteOutcome(device: Device, outcome: string): void {
-  const last = readSetting<LastPoll>(device.database, 'lastPoll');
+  const last = readSetting(device.database, 'lastPoll');
   const now = device.clock();
   if (last?.outcome === outcome && Math.abs(now.getTime() - Date.parse(last.at)) < minute) return;
   writeSetting(device.database, 'lastPoll', { at: timeText(now), outcome });

@@ -16,7 +16,8 @@ interface Line {
   readonly envelope: Uint8Array;
 }
 
-const acceptedLines = (device: Device, kind: AuthorityKind): Line[] =>
+/** Every line that was accepted, in order. */
+export const acceptedLines = (device: Device, kind: AuthorityKind): Line[] =>
   device.database
     .prepare('SELECT version, sha256, envelope FROM authority_line WHERE kind = ? ORDER BY version')
     .all(kind) as unknown as Line[];
@@ -48,6 +49,14 @@ export function acceptChain<K extends AuthorityKind>(device: Device, kind: K, by
   return chain;
 }
 
+/** The newest accepted line of a chain, one envelope; null before any was accepted. Its signatures were judged then. */
+export function newestLine(device: Device, kind: AuthorityKind): { sha256: string; envelope: Uint8Array } | null {
+  const row = device.database
+    .prepare('SELECT sha256, envelope FROM authority_line WHERE kind = ? ORDER BY version DESC LIMIT 1')
+    .get(kind);
+  return (row as { sha256: string; envelope: Uint8Array } | undefined) ?? null;
+}
+
 interface Known {
   readonly digest: string;
   readonly body: AuthorityBodies[AuthorityKind];
@@ -56,10 +65,7 @@ const known = new WeakMap<Device['database'], Map<AuthorityKind, Known>>();
 
 /** The newest body that this device accepted, or the shipped one: also without a network, and past its expiry. */
 export function lastAuthority<K extends AuthorityKind>(device: Device, kind: K): AuthorityBodies[K] {
-  const newest = device.database
-    .prepare('SELECT version, sha256 FROM authority_line WHERE kind = ? ORDER BY version DESC LIMIT 1')
-    .get(kind) as { version: number; sha256: string } | undefined;
-  const digest = newest?.sha256 ?? 'shipped';
+  const digest = newestLine(device, kind)?.sha256 ?? 'shipped';
   let cache = known.get(device.database);
   if (cache === undefined) known.set(device.database, (cache = new Map<AuthorityKind, Known>()));
   const cached = cache.get(kind);

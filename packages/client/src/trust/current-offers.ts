@@ -8,36 +8,25 @@ import {
   messageOf,
   blockedReason,
   codeOf,
-  escapeText,
   isEligible,
   offerFits,
   rolloutPosition,
   type Candidate,
   type Offer,
 } from '@countersign/protocol';
-import { clearAlert, raiseAlert } from '../device/alerts.ts';
-import { appendAudit, timeText } from '../device/audit.ts';
-import { readSetting, transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
+import { readSetting } from '../device/settings.ts';
 import type { DocumentSource } from './documents.ts';
+import { keepRelease, readEvidence } from './kept-releases.ts';
 import { isUnreached, type TrustDocuments } from './refresh.ts';
+import { forgetRefusals, recordRefusal, type Refusal } from './refusals.ts';
 import {
   checkListed,
   fetchEvidence,
   judgeEvidence,
-  keepRelease,
-  readEvidence,
   type JudgedRelease,
   type ReleaseEvidence,
 } from './release-evidence.ts';
-
-export interface Refusal {
-  readonly release: string;
-  readonly component: string;
-  readonly version: string;
-  readonly code: string;
-  readonly reason: string;
-}
 
 export interface CurrentOffers {
   readonly candidates: readonly Candidate[];
@@ -95,7 +84,7 @@ export async function currentOffers(
 
 /** For this model and platform, and reached by their rollout. */
 function offersHere(device: Device, { channel }: TrustDocuments): Offer[] {
-  const setting = (key: string): string => readSetting<string>(device.database, key) ?? '';
+  const setting = (key: 'rolloutSeed' | 'model' | 'platform'): string => readSetting(device.database, key) ?? '';
   const seed = Buffer.from(setting('rolloutSeed'), 'hex');
   const now = device.clock();
   return channel.offers.filter(
@@ -131,35 +120,4 @@ async function judgeOffer(
   }
   cache.set(offer.release, { codesign, revocations, snapshot, judged });
   return judged;
-}
-
-/** Keeps the newest code of a refused release and tells it once. */
-export function recordRefusal(device: Device, { release, component, version, code, reason }: Refusal): void {
-  const { database } = device;
-  const known = database.prepare('SELECT code FROM refusal WHERE release = ?').get(release) as
-    { code: string } | undefined;
-  if (known?.code === code) return;
-  transact(database, () => {
-    database
-      .prepare('INSERT OR REPLACE INTO refusal (release, component, version, code, at) VALUES (?, ?, ?, ?, ?)')
-      .run(release, component, version, code, timeText(device.clock()));
-    appendAudit(device, 'release-refused', { release, component, version, code, reason: escapeText(reason) });
-    raiseAlert(device, {
-      code,
-      component,
-      severity: code === 'RELEASE_BLOCKED' ? 'warning' : 'critical',
-      message: `${component} ${version} is refused: ${reason}`,
-    });
-  });
-}
-
-/** A release that is judged good now is refused no more. */
-function forgetRefusals(device: Device, releases: readonly string[]): void {
-  for (const release of releases) {
-    const row = device.database.prepare('SELECT component, code FROM refusal WHERE release = ?').get(release) as
-      { component: string; code: string } | undefined;
-    if (row === undefined) continue;
-    device.database.prepare('DELETE FROM refusal WHERE release = ?').run(release);
-    clearAlert(device, row.code, row.component);
-  }
 }

@@ -40,14 +40,18 @@ export async function readDocument(
   maximumBytes: number,
 ): Promise<{ bytes: Buffer; sha256: string }> {
   const target = await findDocument(source.session, path);
-  const kept = device.database
-    .prepare('SELECT bytes FROM document WHERE path = ? AND sha256 = ?')
-    .get(path, target.sha256) as { bytes: Uint8Array } | undefined;
-  if (kept !== undefined && sha256(kept.bytes) === target.sha256)
+  const kept = keptDocument(device, path);
+  if (kept?.sha256 === target.sha256 && sha256(kept.bytes) === target.sha256)
     return { bytes: Buffer.from(kept.bytes), sha256: target.sha256 };
   if (target.length > maximumBytes)
     throw trustError('TRUST_DOCUMENT', `${escapeText(path)} has ${target.length} bytes, allowed are ${maximumBytes}`);
   return { bytes: await fetchTarget(source, target), sha256: target.sha256 };
+}
+
+/** The document as it was last accepted; null where it never was. */
+export function keptDocument(device: Device, path: string): { sha256: string; bytes: Uint8Array } | null {
+  const row = device.database.prepare('SELECT sha256, bytes FROM document WHERE path = ?').get(path);
+  return (row as { sha256: string; bytes: Uint8Array } | undefined) ?? null;
 }
 
 export function keepDocument(device: Device, path: string, bytes: Uint8Array): void {

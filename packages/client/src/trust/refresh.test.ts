@@ -7,7 +7,7 @@ import { repositoryDevice } from '../../../../test/support/repository-device.ts'
 import { ed25519Key } from '../../../../test/support/signing-keys.ts';
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';
-import { readSetting, writeSetting } from '../device/database.ts';
+import { readSetting, writeSetting } from '../device/settings.ts';
 import { closeConnections, lastDocuments, refreshTrust } from './refresh.ts';
 
 const published = (): PublishedRepository => {

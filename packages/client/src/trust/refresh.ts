@@ -23,11 +23,11 @@ import {
   type Revocations,
 } from '@countersign/protocol';
 import { httpSource, refresh, type MetadataSession, type MetadataStore } from '@countersign/protocol/node';
-import { raiseError } from '../device/alerts.ts';
-import { readSetting } from '../device/database.ts';
+import { clearAlerts, raiseError } from '../device/alerts.ts';
 import { requireLock, type Device } from '../device/device.ts';
+import { readSetting } from '../device/settings.ts';
 import { acceptChain, lastAuthority } from './authorities.ts';
-import { keepDocument, readDocument, type DocumentSource } from './documents.ts';
+import { keepDocument, keptDocument, readDocument, type DocumentSource } from './documents.ts';
 import { allowedHosts, configuredServers, openConnection, type Connection, type Server } from './servers.ts';
 import { trustError } from './trust-errors.ts';
 import { deviceStore, noteSignedTime, readShippedPackage, warnOfClockBehind } from './trust-on-device.ts';
@@ -131,7 +131,7 @@ async function refreshFrom(device: Device, polling: Polling, server: Server): Pr
     profile: 'strict',
     previous: previous ?? undefined,
   });
-  const channel = readSetting<string>(device.database, 'channel') ?? 'stable';
+  const channel = readSetting(device.database, 'channel') ?? 'stable';
   if (before && previous && !session.changed && session.expired.length === 0 && before.channel.channel === channel)
     return { ...before, session, server, time, changed: false };
   noteSignedTime(device, session.state.timestamp!.signed);
@@ -180,11 +180,10 @@ async function readFormat<T>(
  * expired since; that they are the newest is not said.
  */
 export function lastDocuments(device: Device): TrustDocuments | null {
-  const name = readSetting<string>(device.database, 'channel') ?? 'stable';
+  const name = readSetting(device.database, 'channel') ?? 'stable';
   const read = <T>(path: string, format: Format<T>): T | null => {
-    const row = device.database.prepare('SELECT bytes FROM document WHERE path = ?').get(path) as
-      { bytes: Uint8Array } | undefined;
-    return row === undefined ? null : format.parse(row.bytes, path);
+    const kept = keptDocument(device, path);
+    return kept === null ? null : format.parse(kept.bytes, path);
   };
   const revocations = read(revocationsPath, revocationsFormat);
   const channel = read(channelPath(name), channelFormat);
@@ -214,10 +213,7 @@ function explain(device: Device, { connection }: Polling, error: unknown): unkno
 
 /** The alerts that a poll raises, once one went well. */
 function clearRefusals(device: Device): void {
-  device.database
-    .prepare(
-      `UPDATE alert SET cleared = ? WHERE cleared IS NULL AND component = '' AND (code IN ('CLOCK_AHEAD', 'DEVICE_PACKAGE') OR
-       substr(code, 1, instr(code, '_')) IN ('TUF_', 'AUTHORITY_', 'CHANNEL_', 'FORMAT_', 'TRUST_', 'SOURCE_'))`,
-    )
-    .run(timeText(device.clock()));
+  clearAlerts(device, (code) =>
+    /^(CLOCK_AHEAD|DEVICE_PACKAGE|(TUF|AUTHORITY|CHANNEL|FORMAT|TRUST|SOURCE)_.*)$/.test(code),
+  );
 }

@@ -15,7 +15,6 @@ import {
   type Revocations,
   type Statement,
 } from '@countersign/protocol';
-import { timeText } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import { findDocument, readDocument, type DocumentSource } from './documents.ts';
 import { trustError } from './trust-errors.ts';
@@ -61,15 +60,6 @@ export async function fetchEvidence(
   return { bundles, texts, tufKeyIds: role?.signers ?? [] };
 }
 
-/** Evidence that was good before, kept for a device without a network. */
-export function readEvidence(device: Device, release: string): ReleaseEvidence | null {
-  const row = device.database.prepare('SELECT bundles, texts, judged FROM release WHERE release = ?').get(release) as
-    { bundles: Uint8Array; texts: Uint8Array; judged: string } | undefined;
-  if (row === undefined) return null;
-  const { tufKeyIds } = JSON.parse(row.judged) as { tufKeyIds: string[] };
-  return { bundles: row.bundles, texts: row.texts, tufKeyIds };
-}
-
 /**
  * Judges it, by the newest authority and revocations.
  * @throws RELEASE_REVOKED RELEASE_BELOW_MINIMUM CODESIGN_* RELEASE_* FORMAT_* OFFER_RELEASE
@@ -101,26 +91,4 @@ export async function checkListed({ session }: DocumentSource, { statement }: Ju
     if (target.sha256 !== digest.sha256 || target.length !== annotations.length)
       throw trustError('DOWNLOAD_NOT_LISTED', `${name} is not listed with the length and digest that were code-signed`);
   }
-}
-
-/** Keeps a release that was judged good. */
-export function keepRelease(
-  device: Device,
-  { component, version, platform, release }: ReleaseReference,
-  judged: JudgedRelease,
-  evidence: ReleaseEvidence,
-): void {
-  const { bundles, texts, tufKeyIds } = evidence;
-  device.database
-    .prepare('INSERT OR REPLACE INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
-    .run(
-      release,
-      component,
-      version,
-      platform,
-      judged.statementBytes,
-      bundles,
-      texts,
-      JSON.stringify({ at: timeText(device.clock()), tufKeyIds }),
-    );
 }

@@ -6,8 +6,8 @@
  */
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { EnvHttpProxyAgent, type Dispatcher } from 'undici';
-import { readSetting } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
+import { readSetting, type RequestLimits } from '../device/settings.ts';
 import { trustError } from './trust-errors.ts';
 
 /** One server of the configured list: its two public folders, both ending in a slash. */
@@ -22,7 +22,7 @@ export const isLoopback = (url: URL): boolean => loopback.has(url.hostname);
 
 /** The servers that this device was set up with, first choice first. @throws TRUST_SERVER */
 export function configuredServers(device: Device): Server[] {
-  const urls = readSetting<string[]>(device.database, 'servers') ?? [];
+  const urls = readSetting(device.database, 'servers') ?? [];
   if (urls.length === 0) throw trustError('TRUST_SERVER', 'this device has no server');
   return urls.map((text) => {
     const url = checkServer(text);
@@ -53,22 +53,17 @@ export function allowedHosts(
   device: Device,
   regions: Readonly<Record<string, { hosts: string[] }>> | null,
 ): Set<string> {
-  const shipped = readSetting<string[]>(device.database, 'hosts') ?? [];
+  const shipped = readSetting(device.database, 'hosts') ?? [];
   if (regions === null) return new Set(shipped);
-  const region = readSetting<string>(device.database, 'region') ?? '';
+  const region = readSetting(device.database, 'region') ?? '';
   const given = new Set(Object.hasOwn(regions, region) ? regions[region]!.hosts : []);
   return new Set(shipped.filter((host) => given.has(host)));
 }
 
-/** Milliseconds that a small request may be silent, and take in all; the setting `httpLimits` widens them for slow lines. */
-export interface HttpLimits {
-  readonly idleMilliseconds?: number;
-  readonly totalMilliseconds?: number;
-}
-
 export interface Connection {
   readonly dispatcher: Dispatcher;
-  readonly limits: HttpLimits;
+  /** The setting `httpLimits` widens them for slow lines. */
+  readonly limits: RequestLimits;
   /** Replaces the list, after a policy was accepted. */
   allow(hosts: ReadonlySet<string>): void;
   /** The server's clock at its last answer, and ours then: to word messages, never to decide. */
@@ -96,7 +91,7 @@ export function openConnection(device: Device, hosts: ReadonlySet<string>): Conn
   };
   const connection = {
     serverTime: null as Connection['serverTime'],
-    limits: readSetting<HttpLimits>(device.database, 'httpLimits') ?? {},
+    limits: readSetting(device.database, 'httpLimits') ?? {},
     dispatcher: agent.compose((dispatch) => (request, handler) => {
       check(new URL(String(request.origin)));
       return dispatch(
@@ -137,7 +132,7 @@ function openAgent(device: Device): EnvHttpProxyAgent {
  * Read once: hundreds of certificates take a while.
  */
 function secureContext(device: Device): SecureContext {
-  const own = readSetting<string[]>(device.database, 'certificateAuthorities') ?? [];
+  const own = readSetting(device.database, 'certificateAuthorities') ?? [];
   const system = process.platform === 'win32' ? getCACertificates('system') : [];
   const ca = system.length + own.length > 0 ? { ca: [...getCACertificates('default'), ...system, ...own] } : {};
   return createSecureContext({ minVersion: 'TLSv1.2', ...ca });

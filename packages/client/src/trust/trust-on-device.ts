@@ -16,9 +16,10 @@ import {
 import { directoryStore, readIfPresent, type MetadataStore, type TrustRecord } from '@countersign/protocol/node';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import { appendAudit } from '../device/audit.ts';
-import { readSetting, transact, writeSetting } from '../device/database.ts';
+import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
+import { dropSetting, readSetting, writeSetting } from '../device/settings.ts';
 
 export interface ShippedPackage {
   readonly root: Buffer;
@@ -32,12 +33,12 @@ const maximumPackageFile = 8 << 20;
 
 /** What shipped with the device, as it was taken over at init. @throws DEVICE_PACKAGE */
 export function readShippedPackage(device: Device): ShippedPackage {
-  const recorded = readSetting<Record<string, string>>(device.database, 'shipped') ?? {};
+  const recorded = readSetting(device.database, 'shipped');
   const read = (kind: keyof typeof packageFiles): Buffer => {
     const file = join(device.directory, 'package', packageFiles[kind]);
     const bytes = readIfPresent(file, maximumPackageFile);
     if (bytes === undefined) throw clientError('DEVICE_PACKAGE', `${file} is missing`);
-    if (sha256(bytes) !== recorded[kind])
+    if (sha256(bytes) !== recorded?.[kind])
       throw clientError('DEVICE_PACKAGE', `${file} is not the file that the device took over at init`);
     return bytes;
   };
@@ -57,15 +58,12 @@ export function deviceStore(device: Device): MetadataStore {
     readRecord: () => {
       const floors = rows<{ role: string; version: number }>(database, 'SELECT role, version FROM metadata_floor');
       const roots = rows<{ version: number; sha256: string }>(database, 'SELECT version, sha256 FROM root_record');
-      const [tag] = rows<{ sha256: string; etag: string | null }>(
-        database,
-        `SELECT sha256, etag FROM metadata_record WHERE role = 'timestamp'`,
-      );
+      const [tag] = rows<{ sha256: string; etag: string }>(database, 'SELECT sha256, etag FROM metadata_tag');
       if (floors.length === 0 && roots.length === 0) return undefined;
       return {
         floors: new Map(floors.map(({ role, version }) => [role, version])),
         roots: new Map(roots.map(({ version, sha256: digest }) => [version, digest])),
-        etag: tag?.etag ? { value: tag.etag, timestamp: tag.sha256 } : undefined,
+        etag: tag && { value: tag.etag, timestamp: tag.sha256 },
       };
     },
     writeRecord: (record) => transact(database, () => writeRecord(device, record)),
@@ -76,15 +74,12 @@ const rows = <T>(database: Device['database'], sql: string): T[] => database.pre
 
 /** Replaces the record: what it no longer names was dropped by a rotation of keys (§5.3.11). */
 function writeRecord({ database }: Device, { floors, roots, etag }: TrustRecord): void {
-  database.exec('DELETE FROM metadata_floor; DELETE FROM root_record; DELETE FROM metadata_record');
+  database.exec('DELETE FROM metadata_floor; DELETE FROM root_record; DELETE FROM metadata_tag');
   const floor = database.prepare('INSERT INTO metadata_floor (role, version) VALUES (?, ?)');
   for (const [role, version] of floors) floor.run(role, version);
   const root = database.prepare('INSERT INTO root_record (version, sha256) VALUES (?, ?)');
   for (const [version, digest] of roots) root.run(version, digest);
-  if (etag)
-    database
-      .prepare(`INSERT INTO metadata_record (role, version, sha256, expires, etag) VALUES ('timestamp', 0, ?, '', ?)`)
-      .run(etag.timestamp, etag.value);
+  if (etag) database.prepare('INSERT INTO metadata_tag (sha256, etag) VALUES (?, ?)').run(etag.timestamp, etag.value);
 }
 
 /** A new root that takes away a timestamp key takes away the time that this key may have pushed forward. */
@@ -93,13 +88,13 @@ async function resetTimeFloor(device: Device, files: MetadataStore, version: num
   const before = await files.readRoot(version - 1);
   if (known !== undefined || before === undefined) return;
   if (!resetsTimeFloor(trustRoot(before).root.signed, trustRoot(bytes).root.signed)) return;
-  device.database.prepare(`DELETE FROM settings WHERE key = 'timeFloor'`).run();
+  dropSetting(device.database, 'timeFloor');
   appendAudit(device, 'time-floor-reset', { root: version });
 }
 
 /** Keeps the highest signed time, and says when the system clock cannot be right. */
 export function noteSignedTime(device: Device, timestamp: Timestamp): void {
-  const text = readSetting<string>(device.database, 'timeFloor');
+  const text = readSetting(device.database, 'timeFloor');
   const floor = text === undefined ? undefined : new Date(text);
   const system = device.systemClock();
   const raised = raiseTimeFloor(floor, issuedTime(timestamp), system);
@@ -111,7 +106,7 @@ const toleranceMilliseconds = 5 * 60_000;
 
 /** Raises or clears CLOCK_BEHIND. A few minutes are no fault: then the proven time is used and nobody is bothered. */
 export function warnOfClockBehind(device: Device): void {
-  const floor = readSetting<string>(device.database, 'timeFloor');
+  const floor = readSetting(device.database, 'timeFloor');
   const system = device.systemClock();
   if (floor !== undefined && Date.parse(floor) - system.getTime() > toleranceMilliseconds)
     raiseAlert(device, {
