@@ -4,13 +4,14 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { statementFormat } from '@countersign/protocol';
 import { unpackArchive } from '@countersign/protocol/node';
 import { verifyAudit } from '../../packages/client/src/device/audit.ts';
 import { openDevice, withLock, type Device } from '../../packages/client/src/device/device.ts';
 import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
 import { effectiveGrants, grantsFile, revokeCapability } from '../../packages/client/src/generations/grants.ts';
 import { openJob } from '../../packages/client/src/generations/journal.ts';
-import { storeDirectories, verifyArchive } from '../../packages/client/src/generations/store.ts';
+import { storeDirectories, verifyArchive, type ReadyArchive } from '../../packages/client/src/generations/store.ts';
 import { runHook } from '../../packages/client/src/installing/hooks.ts';
 import { install, type InstallRequest } from '../../packages/client/src/installing/installer.ts';
 import { recover } from '../../packages/client/src/installing/recovery.ts';
@@ -56,29 +57,34 @@ const requestFile = (device: Device): string => join(device.directory, 'inbox', 
 
 /** What the installer will be handed, kept beside the device so that every copy of it has its own. */
 function keep(device: Device, wishes: readonly Wish[]): void {
-  const request = prepare(device, wishes);
-  const steps = request.steps.map((step) => ({
-    ...step,
-    statement: step.statement && Buffer.from(step.statement).toString('base64'),
-    archives: step.archives.map((archive) => ({ ...archive, file: basename(archive.file) })),
-  }));
-  writeFileSync(requestFile(device), JSON.stringify({ ...request, steps }));
+  const { decided, archives } = prepare(device, wishes);
+  const kept: KeptRequest = {
+    decided,
+    statements: [...decided.statements].map(([name, { bytes }]) => [name, Buffer.from(bytes).toString('base64')]),
+    archives: [...archives].map(([name, list]) => [name, list.map((one) => ({ ...one, file: basename(one.file) }))]),
+  };
+  writeFileSync(requestFile(device), JSON.stringify(kept));
+}
+
+interface KeptRequest {
+  readonly decided: Omit<InstallRequest['decided'], 'statements'>;
+  readonly statements: readonly (readonly [component: string, base64: string])[];
+  readonly archives: readonly (readonly [component: string, archives: readonly ReadyArchive[]])[];
 }
 
 function kept(device: Device): InstallRequest {
-  type Kept = Omit<InstallRequest, 'steps'> & {
-    steps: (Omit<InstallRequest['steps'][number], 'statement'> & { statement: string | null })[];
-  };
-  const request = JSON.parse(readFileSync(requestFile(device), 'utf8')) as Kept;
+  const { decided, statements, archives } = JSON.parse(readFileSync(requestFile(device), 'utf8')) as KeptRequest;
   const downloads = join(device.directory, 'staging', 'downloads');
+  const signed = statements.map(([name, text]) => {
+    const bytes = Buffer.from(text, 'base64');
+    return [name, { bytes, statement: statementFormat.parse(bytes) }] as const;
+  });
   return {
-    ...request,
+    decided: { ...decided, statements: new Map(signed) },
+    archives: new Map(
+      archives.map(([name, list]) => [name, list.map((one) => ({ ...one, file: join(downloads, one.file) }))]),
+    ),
     beforeSwitch: () => undefined,
-    steps: request.steps.map((step) => ({
-      ...step,
-      statement: step.statement === null ? null : Buffer.from(step.statement, 'base64'),
-      archives: step.archives.map((archive) => ({ ...archive, file: join(downloads, archive.file) })),
-    })),
   };
 }
 
@@ -149,7 +155,7 @@ const contracts: readonly Scenario[] = [
     name: 'unpacking by itself',
     arrange: async (device, { tool }) => keep(device, [{ kit: tool }]),
     act: (device) => {
-      const [archive] = kept(device).steps[0]!.archives;
+      const [archive] = [...kept(device).archives.values()].flat();
       const { file, capability: _capability, ...expect } = archive!;
       return unpackArchive({ archive: file, into: join(device.directory, 'inbox', 'tree'), expect });
     },

@@ -14,6 +14,7 @@ import {
   statementFormat,
   statementType,
   type Capability,
+  type DecidedStep,
   type Grant,
   type Hook,
   type Manifest,
@@ -23,9 +24,11 @@ import {
 import { packArchive } from '@countersign/protocol/node';
 import type { Device } from '../../packages/client/src/device/device.ts';
 import { readSetting } from '../../packages/client/src/device/settings.ts';
-import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
+import { currentGeneration, type InstalledComponent } from '../../packages/client/src/generations/generations.ts';
 import { addPlan, planState, setPlanState } from '../../packages/client/src/generations/plans.ts';
-import type { InstallRequest, ReadyArchive, ReadyStep } from '../../packages/client/src/installing/installer.ts';
+import type { ReadyArchive } from '../../packages/client/src/generations/store.ts';
+import type { SignedStatement } from '../../packages/client/src/installing/decided-install.ts';
+import type { InstallRequest } from '../../packages/client/src/installing/installer.ts';
 import { putRow } from './tampering.ts';
 
 /** A packed release that can be installed any number of times. */
@@ -133,60 +136,61 @@ const newGrant = (kit: Kit, id: string, state: Grant['state']): Grant => {
 /** An approved plan from what runs now, and what the installer is handed for it: copies of the archives under staging. */
 export function prepare(device: Device, wishes: readonly Wish[]): InstallRequest {
   const running = currentGeneration(device);
-  const steps = wishes.map((wish) => stepOf(device, wish)).sort((a, b) => (a.component < b.component ? -1 : 1));
+  const steps = wishes
+    .map((wish) => decidedStep(wish, running?.components ?? []))
+    .sort((a, b) => (a.step.component < b.step.component ? -1 : 1));
   const plan: Plan = {
     _type: planType,
     device: readSetting(device.database, 'device') ?? '0'.repeat(64),
     model: 'Navios',
     fromGeneration: running?.number ?? 0,
     approvers: { standard: 1, high: 1, phi: 1 },
-    steps: steps.map((step) => planStep(step, wishes, running?.components ?? [])),
+    steps: steps.map(({ step }) => step),
   };
   const digest = planDigest(plan);
   if (planState(device, digest) === null) addPlan(device, plan, digest);
   setPlanState(device, digest, 'staged');
-  return { plan, planDigest: digest, steps, beforeSwitch: () => undefined };
+  const kits = wishes.flatMap(({ kit }) => kit ?? []);
+  return {
+    decided: { digest, plan, steps, dropped: [], statements: new Map(kits.map((kit) => [kit.component, signed(kit)])) },
+    archives: new Map(wishes.flatMap((wish) => (wish.kit ? [[wish.kit.component, fetched(device, wish)]] : []))),
+    beforeSwitch: () => undefined,
+  };
 }
 
-function stepOf(device: Device, { kit, remove, grant = [], decline = [] }: Wish): ReadyStep {
-  if (!kit)
-    return { component: remove!, action: 'remove', to: null, statement: null, archives: [], grants: [], declined: [] };
-  const before = currentGeneration(device)?.components.find(({ component }) => component === kit.component);
+const signed = ({ statement }: Kit): SignedStatement => ({
+  bytes: statement,
+  statement: statementFormat.parse(statement),
+});
+
+function fetched(device: Device, { kit, grant = [] }: Wish): ReadyArchive[] {
   const downloads = join(device.directory, 'staging', 'downloads');
   mkdirSync(downloads, { recursive: true });
-  const archives = ['', ...grant].flatMap((capability) => {
-    const archive = kit.archives.get(capability);
+  return ['', ...grant].flatMap((capability) => {
+    const archive = kit!.archives.get(capability);
     if (!archive) return [];
     const file = join(downloads, archive.sha256);
     copyFileSync(archive.file, file);
     return [{ ...archive, file }];
   });
-  return {
-    component: kit.component,
-    action: before === undefined ? 'install' : before.release === kit.release ? 'regrant' : 'update',
-    to: { version: kit.version, platform: kit.manifest.platform, release: kit.release },
-    statement: kit.statement,
-    archives,
-    grants: grant.map((id) => newGrant(kit, id, 'granted')),
-    declined: decline.map((id) => newGrant(kit, id, 'declined')),
-  };
 }
 
-function planStep(
-  step: ReadyStep,
-  wishes: readonly Wish[],
-  running: readonly { component: string; version: string; platform: Manifest['platform']; release: string }[],
-): PlanStep {
-  const before = running.find(({ component }) => component === step.component);
-  const kit = wishes.find((wish) => wish.kit?.component === step.component)?.kit;
-  return {
-    component: step.component,
-    action: step.action,
+function decidedStep(
+  { kit, remove, grant = [], decline = [] }: Wish,
+  running: readonly Pick<InstalledComponent, 'component' | 'version' | 'platform' | 'release'>[],
+): DecidedStep {
+  const component = kit?.component ?? remove!;
+  const before = running.find((one) => one.component === component);
+  const grants = grant.map((id) => newGrant(kit!, id, 'granted'));
+  const declined = decline.map((id) => newGrant(kit!, id, 'declined'));
+  const step: PlanStep = {
+    component,
+    action: kit ? (before === undefined ? 'install' : before.release === kit.release ? 'regrant' : 'update') : 'remove',
     from: before ? { version: before.version, platform: before.platform, release: before.release } : null,
-    to: step.to,
+    to: kit ? { version: kit.version, platform: kit.manifest.platform, release: kit.release } : null,
     urgency: 'routine',
     rollback: 'safe',
-    decisions: [...step.grants, ...step.declined].map(({ capability, contract, risk, scope }) => ({
+    decisions: [...grants, ...declined].map(({ capability, contract, risk, scope }) => ({
       capability,
       contract,
       risk,
@@ -199,6 +203,7 @@ function planStep(
     denied: [],
     closed: [],
   };
+  return { step, grants, declined };
 }
 
 /** A devices policy under which everything may be granted to an ordinary model, as if it had been accepted. */

@@ -5,8 +5,8 @@
 import { confirm, isCancel, select, text } from '@clack/prompts';
 import { textFor, type Plan } from '@countersign/protocol';
 import type { Terminal } from '@countersign/protocol/node';
-import type { Decisions } from '../consent/decisions-file.ts';
-import { describeDecision, describePlan, type PlanSources } from '../consent/plan-text.ts';
+import type { Answers } from '../consent/approval-record.ts';
+import { describeDecision, describePlan, type PlanReleases } from '../consent/plan-text.ts';
 import { paragraphs, wrap } from '../consent/text-layout.ts';
 import { clientError } from '../device/errors.ts';
 
@@ -23,19 +23,19 @@ export async function askDecisions(
   terminal: Terminal,
   plan: Plan,
   planDigest: string,
-  sources: PlanSources,
-): Promise<Decisions> {
+  releases: PlanReleases,
+): Promise<Answers> {
   const show = (lines: readonly string[]): void => wrap(lines, screenWidth()).forEach((line) => terminal.print(line));
-  show([...describePlan(plan, planDigest, sources), '']);
-  const terms: Decisions['terms'] = [];
-  const decisions: Decisions['decisions'] = [];
+  show([...describePlan(plan, planDigest, releases), '']);
+  const terms: { component: string; version: string }[] = [];
+  const decisions: { component: string; capability: string; grant: boolean }[] = [];
   for (const step of plan.steps) {
     if (step.terms) {
-      const words = sources.texts.get(step.component)?.terms ?? {};
+      const words = releases.texts.get(step.component)?.terms ?? {};
       show([
         `Terms ${step.terms.version} of ${step.component}`,
         '',
-        ...paragraphs(textFor(words, sources.language), '  '),
+        ...paragraphs(textFor(words, releases.language), '  '),
         '',
       ]);
       const accepted = orCancel(
@@ -43,10 +43,10 @@ export async function askDecisions(
       );
       if (!accepted)
         throw clientError('CANCELLED', `terms ${step.terms.version} of ${step.component} were not accepted`);
-      terms.push({ component: step.component, version: step.terms.version, accepted });
+      terms.push({ component: step.component, version: step.terms.version });
     }
     for (const decision of step.decisions) {
-      show(describeDecision(decision, sources.manifests.get(step.component), sources.language));
+      show(describeDecision(decision, releases.manifests.get(step.component), releases.language));
       const answer = orCancel(
         await select({
           message: `${step.component}: ${decision.capability}`,
@@ -60,7 +60,7 @@ export async function askDecisions(
       decisions.push({ component: step.component, capability: decision.capability, grant: answer === 'on' });
     }
   }
-  return { planDigest, decisions, terms };
+  return { decisions, terms };
 }
 
 /** Which account signs. */

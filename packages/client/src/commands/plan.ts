@@ -2,10 +2,10 @@
 import { shortDigest, timeText } from '@countersign/protocol';
 import { InvalidArgumentError, type Command } from 'commander';
 import { writeDurable, type Terminal } from '@countersign/protocol/node';
-import type { Answer } from '../consent/approval-record.ts';
+import type { Answer, Answers } from '../consent/approval-record.ts';
 import { signAnswer, type RecordedAnswer } from '../consent/approvals.ts';
-import { decisionsTemplate, readDecisions, type Decisions } from '../consent/decisions-file.ts';
-import { findPlan, planSources } from '../consent/plan-releases.ts';
+import { decisionsTemplate, readDecisionsFile } from '../consent/decisions-file.ts';
+import { findPlan, planReleases } from '../consent/plan-releases.ts';
 import { describePlan } from '../consent/plan-text.ts';
 import { lastOmissions } from '../consent/planning.ts';
 import { wrap } from '../consent/text-layout.ts';
@@ -67,12 +67,10 @@ export function addPlanCommands(program: Command): void {
     .action((name: string, options: AnswerOptions, command: Command) =>
       withDevice(command, async (device, terminal) => {
         const stored = findPlan(device, name);
-        const decisions = await decisionsFor(device, terminal, stored, options);
         const recorded = await sign(device, terminal, options, {
           plan: stored.digest,
           answer: 'approve',
-          decisions: decisions.decisions,
-          terms: decisions.terms,
+          ...(await answersFor(device, terminal, stored, options)),
           language: options.language,
           shown: wordsOf(device, stored, options.language).join('\n'),
         });
@@ -132,20 +130,20 @@ export function printPoll(terminal: Terminal, { plan, omitted }: PollResult): vo
 }
 
 const wordsOf = (device: Device, { plan, digest }: StoredPlan, language: string): string[] =>
-  describePlan(plan, digest, planSources(device, plan, language));
+  describePlan(plan, digest, planReleases(device, plan, language));
 
-async function decisionsFor(
+async function answersFor(
   device: Device,
   terminal: Terminal,
   { plan, digest }: StoredPlan,
   { decisions, language }: AnswerOptions,
-): Promise<Decisions> {
-  if (decisions !== undefined) return readDecisions(decisions, plan, digest);
+): Promise<Answers> {
+  if (decisions !== undefined) return readDecisionsFile(decisions, plan, digest);
   if (!canAsk(terminal))
     throw clientError('INPUT_NEEDED', 'the decisions are not given and nobody can be asked', {
       hint: 'give --decisions FILE (countersign-device plan --decisions-template FILE writes one), or use a terminal',
     });
-  return askDecisions(terminal, plan, digest, planSources(device, plan, language));
+  return askDecisions(terminal, plan, digest, planReleases(device, plan, language));
 }
 
 /** The password is typed and used here; what goes to the service is only the signed record. */

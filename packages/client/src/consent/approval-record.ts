@@ -6,14 +6,18 @@ import { Buffer } from 'node:buffer';
 import { canonicalBytes, type Approval, type ApprovalDecision, type Plan } from '@countersign/protocol';
 import { consentError } from './consent-errors.ts';
 
-export interface Answer {
-  /** Plan digest. */
-  readonly plan: string;
-  readonly answer: 'approve' | 'decline';
+/** What a person decided about each thing that a plan asks. */
+export interface Answers {
   /** Every decision that the plan asks; empty on decline. */
   readonly decisions: readonly { readonly component: string; readonly capability: string; readonly grant: boolean }[];
   /** Terms that the person accepted: all that the plan asks; empty on decline. */
   readonly terms: readonly { readonly component: string; readonly version: string }[];
+}
+
+export interface Answer extends Answers {
+  /** Plan digest. */
+  readonly plan: string;
+  readonly answer: 'approve' | 'decline';
   /** BCP 47, of the text that was shown. */
   readonly language: string;
   /** The text that was shown, whole. */

@@ -15,10 +15,11 @@ import {
 import Type, { type Static } from 'typebox';
 import { readIfPresent } from '@countersign/protocol/node';
 import { clientError } from '../device/errors.ts';
+import type { Answers } from './approval-record.ts';
 
 const closed = { additionalProperties: false } as const;
 
-const Decisions = Type.Object(
+const DecisionsFile = Type.Object(
   {
     planDigest: Sha256,
     decisions: Type.Array(
@@ -35,12 +36,12 @@ const Decisions = Type.Object(
   },
   closed,
 );
-export type Decisions = Static<typeof Decisions>;
-const decisionsFormat = format('decisions file', Decisions);
+export type DecisionsFile = Static<typeof DecisionsFile>;
+const decisionsFormat = format('decisions file', DecisionsFile);
 const maximumBytes = 1 << 20;
 
 /** A file to fill in: everything that the plan asks, each capability kept off and no terms accepted. */
-export function decisionsTemplate(plan: Plan, planDigest: string): Decisions {
+export function decisionsTemplate(plan: Plan, planDigest: string): DecisionsFile {
   return {
     planDigest,
     decisions: plan.steps.flatMap(({ component, decisions }) =>
@@ -53,11 +54,11 @@ export function decisionsTemplate(plan: Plan, planDigest: string): Decisions {
 }
 
 /** Reads and checks the file against the plan. @throws DECISIONS_FILE naming what is wrong */
-export function readDecisions(file: string, plan: Plan, planDigest: string): Decisions {
+export function readDecisionsFile(file: string, plan: Plan, planDigest: string): Answers {
   const wrong = (what: string, cause?: unknown): Error => clientError('DECISIONS_FILE', `${file}: ${what}`, { cause });
   const bytes = readIfPresent(file, maximumBytes);
   if (!bytes) throw wrong('there is no such file');
-  let answers: Decisions;
+  let answers: DecisionsFile;
   try {
     answers = decisionsFormat.check(parseJson(bytes, file, maximumBytes), file);
   } catch (error) {
@@ -79,7 +80,7 @@ export function readDecisions(file: string, plan: Plan, planDigest: string): Dec
   const refused = answers.terms.find(({ accepted }) => !accepted);
   if (refused)
     throw wrong(`terms ${refused.version} of ${refused.component} are not accepted; without them decline the plan`);
-  return answers;
+  return { decisions: answers.decisions, terms: answers.terms };
 }
 
 function checkSame(asked: readonly string[], given: readonly string[], wrong: (what: string) => Error): void {

@@ -5,10 +5,10 @@ import { clientError } from '../device/errors.ts';
 import { currentGeneration } from '../generations/generations.ts';
 import { openPlan, plansBeginning, readPlan, type StoredPlan } from '../generations/plans.ts';
 import { keptRelease } from '../trust/kept-releases.ts';
-import type { PlanSources } from './plan-text.ts';
+import type { PlanReleases } from './plan-text.ts';
 
 /** Manifests and texts by component. A component that goes is described by what runs. */
-export function planSources(device: Device, plan: Plan, language: string): PlanSources {
+export function planReleases(device: Device, plan: Plan, language: string): PlanReleases {
   const manifests = new Map<string, Manifest>();
   const texts = new Map<string, ReleaseTexts>();
   const running = currentGeneration(device)?.components ?? [];

@@ -16,7 +16,7 @@ import {
 import { paragraphs } from './text-layout.ts';
 
 /** What the plan's releases say about themselves, by component. */
-export interface PlanSources {
+export interface PlanReleases {
   readonly manifests: ReadonlyMap<string, Manifest>;
   readonly texts: ReadonlyMap<string, ReleaseTexts>;
   /** BCP 47; texts fall back to English. */
@@ -53,7 +53,7 @@ const actions: Record<PlanStep['action'], string> = {
 };
 
 /** The lines that are shown before the questions. */
-export function describePlan(plan: Plan, digest: string, sources: PlanSources): string[] {
+export function describePlan(plan: Plan, digest: string, releases: PlanReleases): string[] {
   const lines = [`Change ${shortDigest(digest)} for ${escapeText(plan.model)}, from generation ${plan.fromGeneration}`];
   const asked = plan.steps.reduce((sum, step) => sum + step.decisions.length, 0);
   lines.push(
@@ -61,11 +61,11 @@ export function describePlan(plan: Plan, digest: string, sources: PlanSources): 
       ? 'No new capability is asked.'
       : `${asked} ${asked === 1 ? 'capability' : 'capabilities'} to decide, each stays OFF unless you turn it on.`,
   );
-  for (const step of plan.steps) lines.push('', ...describeStep(step, sources));
+  for (const step of plan.steps) lines.push('', ...describeStep(step, releases));
   return lines;
 }
 
-function describeStep(step: PlanStep, { manifests, texts, language }: PlanSources): string[] {
+function describeStep(step: PlanStep, { manifests, texts, language }: PlanReleases): string[] {
   const manifest = manifests.get(step.component);
   const title = manifest ? textFor(manifest.title, language) : step.component;
   const way = [step.from?.version, step.to?.version].filter((version) => version !== undefined).join(' → ');

@@ -51,6 +51,11 @@ export const engineErrorTable = {
     meaning: 'A defect of the program itself: what was handed to the installer does not match its plan.',
     hint: 'report it; nothing was changed',
   },
+  INSTALL_NOTHING_LEFT: {
+    meaning:
+      'Every component of the approved plan needs a capability that was kept off, so nothing of it is installed.',
+    hint: 'nothing was changed; wait for another release, or ask for the plan again and turn on what the component needs',
+  },
   INSTALL_REFERENCE: {
     meaning: 'A component uses ${component:NAME} of one that it does not require or that would not be installed.',
     hint: "declare the other component under requires in the component's component.json",

@@ -14,7 +14,7 @@ import { appendAudit } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import { grantsFolder, requireLock, type Device } from '../device/device.ts';
 import { denials } from '../trust/policy.ts';
-import { readDecisions, revokeDecision } from './capability-decisions.ts';
+import { listDecisions, revokeDecision } from './capability-decisions.ts';
 import { engineError } from './engine-errors.ts';
 import { currentGeneration, generationGrants, type InstalledComponent } from './generations.ts';
 import { noteRevocation } from './journal.ts';
@@ -25,7 +25,7 @@ export function effectiveGrants(
   generation: number,
   { component, manifest }: Pick<InstalledComponent, 'component' | 'manifest'>,
 ): Grant[] {
-  const states = new Map(readDecisions(device, [component]).map(({ capability, state }) => [capability, state]));
+  const states = new Map(listDecisions(device, [component]).map(({ capability, state }) => [capability, state]));
   const granted = generationGrants(device, generation, component).filter(
     ({ capability }) => states.get(capability) === 'granted',
   );

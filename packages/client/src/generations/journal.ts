@@ -7,7 +7,7 @@ import { timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import type { ProcessIdentity } from '../platform/processes.ts';
-import type { Decisions } from './capability-decisions.ts';
+import type { CapabilityDecision } from './capability-decisions.ts';
 import { engineError } from './engine-errors.ts';
 
 /**
@@ -34,7 +34,7 @@ export interface JobDetail {
   /** The plan's state before the switch began. */
   readonly planState: string | null;
   /** Decisions about the changed components before the switch. */
-  readonly before: Decisions;
+  readonly before: readonly CapabilityDecision[];
   /** "component/capability" that the change grants. */
   readonly granting: readonly string[];
   /** "component/capability" taken back while the change was under way. */

@@ -17,7 +17,8 @@ import { readSetting, writeSetting } from '../device/settings.ts';
 import { downloadsFolder, pruneDownloads } from '../generations/download-folder.ts';
 import { setPlanState, readPlan } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
-import { decideInstall, fetchArchives, type DecidedInstall, type DownloadOptions } from './downloads.ts';
+import { decideInstall, type DecidedInstall } from './decided-install.ts';
+import { fetchArchives, type DownloadOptions } from './downloads.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
 
 const archive = (size: number) => ({ bytes: randomBytes(size), unpacked: size, files: 1 });
@@ -66,20 +67,23 @@ test('fetches the base and what was granted, and never asks for what was refused
   const all = await setUp(t);
   await all.confirm();
   const seen: number[] = [];
-  const [step] = await all.fetchAll({ onProgress: ({ done, total }) => seen.push(done / total) });
+  const fetched = await all.fetchAll({ onProgress: ({ done, total }) => seen.push(done / total) });
+  assert.deepEqual([...fetched.keys()], ['remote-support']);
+  const archives = fetched.get('remote-support')!;
   assert.deepEqual(
-    step!.archives.map(({ capability, sha256: digest }) => [capability, digest]),
+    archives.map(({ capability, sha256: digest }) => [capability, digest]),
     [
       ['', sha256(all.base.bytes)],
       ['screen-view', sha256(all.view.bytes)],
     ],
   );
-  for (const { file, sha256: digest } of step!.archives) assert.equal(sha256(readFileSync(file)), digest);
+  for (const { file, sha256: digest } of archives) assert.equal(sha256(readFileSync(file)), digest);
+  const [step] = all.decided.steps;
   assert.deepEqual(
     [step!.grants.map(({ capability }) => capability), step!.declined.map(({ capability }) => capability)],
     [['clipboard', 'screen-view'], ['file-transfer']],
   );
-  assert.equal(sha256(step!.statement!), all.release.release);
+  assert.equal(sha256(all.decided.statements.get('remote-support')!.bytes), all.release.release);
   assert.deepEqual(targetRequests(all).toSorted(), ['any.base.tar.zst 200', 'any.cap-screen-view.tar.zst 200']);
   assert.equal(seen.at(-1), 1);
   all.server.requests.length = 0;

@@ -4,35 +4,20 @@
  * also across restarts, and counts only once its whole digest is right.
  */
 import { join } from 'node:path';
-import {
-  shortDigest,
-  archivesOf,
-  decidePlan,
-  sha256,
-  statementFormat,
-  type DecidedPlan,
-  type DecidedStep,
-  type Manifest,
-  type Plan,
-  type Statement,
-  type Subject,
-  type TargetFile,
-} from '@countersign/protocol';
+import { shortDigest, archivesOf, type DecidedStep, type Subject, type TargetFile } from '@countersign/protocol';
 import { download, isComplete, lookUp, makeFolder } from '@countersign/protocol/node';
-import { readApproval } from '../consent/approvals.ts';
 import { requireLock, type Device } from '../device/device.ts';
 import { readSetting } from '../device/settings.ts';
 import { downloadsFolder, pruneDownloads } from '../generations/download-folder.ts';
-import { currentGeneration, installedStatement } from '../generations/generations.ts';
-import { readPlan, waitingStates } from '../generations/plans.ts';
+import { readPlan } from '../generations/plans.ts';
 import { hasArchive, type ReadyArchive } from '../generations/store.ts';
 import { freeBytes } from '../platform/disk.ts';
 import { targetUrl } from '../trust/documents.ts';
-import { keptRelease } from '../trust/kept-releases.ts';
 import { isUnreached, type TrustView } from '../trust/refresh.ts';
 import { configuredServers } from '../trust/servers.ts';
 import { trustError } from '../trust/trust-errors.ts';
-import type { ReadyStep } from './install-input.ts';
+import type { DecidedInstall } from './decided-install.ts';
+import type { FetchedArchives } from './install-input.ts';
 
 export interface DownloadProgress {
   readonly done: number;
@@ -44,13 +29,6 @@ export interface DownloadOptions {
   readonly onProgress?: (progress: DownloadProgress) => void;
 }
 
-/** A plan with the approval's answers, and the signed statement of each step's release. */
-export interface DecidedInstall extends DecidedPlan {
-  readonly digest: string;
-  readonly plan: Plan;
-  readonly statements: ReadonlyMap<string, { readonly bytes: Uint8Array; readonly statement: Statement }>;
-}
-
 interface Wanted extends ReadyArchive {
   readonly target: TargetFile;
 }
@@ -58,31 +36,6 @@ interface Wanted extends ReadyArchive {
 /** Room that unpacking takes besides the files' own bytes. */
 const bytesAFile = 4096;
 const marginBytes = 64 << 20;
-
-/** What the approval makes of the plan. @throws APPROVAL_PLAN_UNKNOWN PLAN_NOT_READY */
-export function decideInstall(device: Device, digest: string): DecidedInstall {
-  const { plan, state } = readPlan(device, digest);
-  const approval = readApproval(device, digest);
-  if (approval === null || !waitingStates.includes(state))
-    throw trustError('PLAN_NOT_READY', `plan ${shortDigest(digest)} is ${state}, expected is an approved one`);
-  const statements = new Map<string, { bytes: Uint8Array; statement: Statement }>();
-  for (const { component, to } of plan.steps)
-    if (to !== null) statements.set(component, readStatement(device, component, to.release));
-  const installed = new Map<string, Manifest>(
-    currentGeneration(device)?.components.map(({ component, manifest }) => [component, manifest]),
-  );
-  const planned = new Map([...statements].map(([name, { statement }]) => [name, statement.predicate.manifest]));
-  return { digest, plan, statements, ...decidePlan(plan, approval.record.decisions, installed, planned) };
-}
-
-/** The statement that was judged when the release was offered, or the one that runs: both by the digest in the plan. */
-function readStatement(device: Device, component: string, release: string) {
-  const bytes = keptRelease(device, release)?.statement ?? installedStatement(device, release);
-  // The plan digest binds the release digest, and this binds the bytes.
-  if (bytes === null || sha256(bytes) !== release)
-    throw trustError('PLAN_NOT_READY', `the statement of ${component} is not the one that the plan names`);
-  return { bytes, statement: statementFormat.parse(bytes, `the statement of ${component}`) };
-}
 
 /**
  * Fetches what the decided steps need and is not here yet. The caller holds the device lock, and asked both verifiers.
@@ -93,17 +46,17 @@ export async function fetchArchives(
   view: TrustView,
   decided: DecidedInstall,
   { signal, onProgress }: DownloadOptions = {},
-): Promise<ReadyStep[]> {
+): Promise<FetchedArchives> {
   requireLock(device);
   const { verdict } = readPlan(device, decided.digest);
   if (verdict !== 'agreed')
     throw trustError('PLAN_NOT_READY', `both verifiers have not agreed on plan ${shortDigest(decided.digest)}`);
   const folder = downloadsFolder(device);
   makeFolder(folder);
-  const steps: { step: DecidedStep; wanted: Wanted[] }[] = [];
-  for (const step of decided.steps) steps.push({ step, wanted: await wantedOf(device, view, decided, step) });
+  const wanted = new Map<string, Wanted[]>();
+  for (const step of decided.steps) wanted.set(step.step.component, await wantedOf(device, view, decided, step));
   const missing = new Map(
-    steps.flatMap(({ wanted }) => wanted).flatMap((one) => (hasArchive(device, one.sha256) ? [] : [[one.sha256, one]])),
+    [...wanted.values()].flat().flatMap((one) => (hasArchive(device, one.sha256) ? [] : [[one.sha256, one]])),
   );
   pruneDownloads(device, new Set(missing.keys()));
   await checkSpace(device, folder, [...missing.values()]);
@@ -117,15 +70,12 @@ export async function fetchArchives(
     before += one.length;
     onProgress?.({ done: before, total });
   }
-  return steps.map(({ step: { step, grants, declined }, wanted }) => ({
-    component: step.component,
-    action: step.action,
-    to: step.to,
-    statement: decided.statements.get(step.component)?.bytes ?? null,
-    archives: wanted.filter((one) => missing.has(one.sha256)).map(({ target: _, ...archive }) => archive),
-    grants,
-    declined,
-  }));
+  return new Map(
+    [...wanted].map(([component, archives]) => [
+      component,
+      archives.filter((one) => missing.has(one.sha256)).map(({ target: _, ...archive }) => archive),
+    ]),
+  );
 }
 
 /** Base and granted capabilities with files, each as trusted metadata lists it now. @throws DOWNLOAD_NOT_LISTED */

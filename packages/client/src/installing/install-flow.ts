@@ -17,12 +17,13 @@ import {
   type StoredPlan,
 } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
-import { decideInstall, fetchArchives, type DownloadProgress } from './downloads.ts';
+import { decideInstall } from './decided-install.ts';
+import { fetchArchives, type DownloadProgress } from './downloads.ts';
 import { install } from './installer.ts';
-import type { Progress } from './switch.ts';
+import type { ChangeProgress } from './switch.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
 
-export type InstallProgress = Progress | ({ readonly step: 'download' } & DownloadProgress);
+export type InstallProgress = ChangeProgress | ({ readonly step: 'download' } & DownloadProgress);
 
 export interface InstallOptions {
   readonly signal?: AbortSignal;
@@ -64,21 +65,20 @@ export async function installApproved(device: Device, options: InstallOptions = 
 }
 
 async function carryOut(device: Device, stored: StoredPlan, { signal, onProgress }: InstallOptions) {
-  const { digest, plan } = stored;
+  const { digest } = stored;
   const view = await refreshTrust(device);
   await recheckPlan(device, stored, view);
   const decided = decideInstall(device, digest);
   await confirmByBothVerifiers(device, view, decided);
   setPlanState(device, digest, 'downloading');
-  const steps = await fetchArchives(device, view, decided, {
+  const archives = await fetchArchives(device, view, decided, {
     ...(signal && { signal }),
     onProgress: (progress) => onProgress?.({ step: 'download', ...progress }),
   });
   setPlanState(device, digest, 'staged');
   return install(device, {
-    plan,
-    planDigest: digest,
-    steps,
+    decided,
+    archives,
     beforeSwitch: () => recheckBeforeSwitch(device, digest),
     ...(signal && { signal }),
     ...(onProgress && { onProgress }),
@@ -92,6 +92,7 @@ function settle(device: Device, digest: string, error: unknown, signal: AbortSig
   const message = messageOf(error);
   const reason = `${code}: ${message}`.slice(0, 500);
   if (code === 'PLAN_CHANGED') return setPlanState(device, digest, 'void', { reason });
+  if (code === 'INSTALL_NOTHING_LEFT') return setPlanState(device, digest, 'declined', { reason });
   if (code === 'PLAN_LAPSED') return setPlanState(device, digest, 'lapsed', { reason });
   setPlanState(device, digest, 'paused', { reason });
   if (!signal?.aborted) raiseAlert(device, { code: 'INSTALL_FAILED', severity: 'warning', message: reason });

@@ -9,29 +9,20 @@ import {
   releasePaths,
   sha256,
   statementFormat,
+  type DecidedStep,
   type Grant,
-  type Plan,
   type PlanStep,
   type Statement,
 } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
-import { readDecisions } from '../generations/capability-decisions.ts';
+import { listDecisions } from '../generations/capability-decisions.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { currentRow, readComponentRows, type NewComponent } from '../generations/generations.ts';
 import { hasArchive, type ReadyArchive } from '../generations/store.ts';
+import type { DecidedInstall } from './decided-install.ts';
 
-export interface ReadyStep {
-  readonly component: string;
-  readonly action: PlanStep['action'];
-  readonly to: PlanStep['to'];
-  /** The signed statement of `to`; null for a removal. */
-  readonly statement: Uint8Array | null;
-  /** Base and exactly the granted capabilities that have files; what `hasArchive` may be left out. */
-  readonly archives: readonly ReadyArchive[];
-  /** All that is granted to the component after the step. */
-  readonly grants: readonly Grant[];
-  readonly declined: readonly Grant[];
-}
+/** By component: base and exactly the granted capabilities that have files; what `hasArchive` may be left out. */
+export type FetchedArchives = ReadonlyMap<string, readonly ReadyArchive[]>;
 
 export interface CheckedInstall {
   /** Every component of the generation to be. */
@@ -40,30 +31,43 @@ export interface CheckedInstall {
   readonly archives: readonly ReadyArchive[];
 }
 
-/** @throws INSTALL_INPUT INSTALL_PLAN_STALE INSTALL_REFERENCE STORE_ARCHIVE_MISSING */
-export function checkInstall(
-  device: Device,
-  { plan, planDigest, steps }: { plan: Plan; planDigest: string; steps: readonly ReadyStep[] },
-): CheckedInstall {
+/** @throws INSTALL_INPUT INSTALL_PLAN_STALE INSTALL_NOTHING_LEFT INSTALL_REFERENCE STORE_ARCHIVE_MISSING */
+export function checkInstall(device: Device, decided: DecidedInstall, fetched: FetchedArchives): CheckedInstall {
+  const { plan, digest, steps, dropped } = decided;
   const running = currentRow(device)?.generation ?? 0;
-  if (sha256(planFormat.serialize(plan)) !== planDigest)
-    throw engineError('INSTALL_INPUT', `the plan does not have the digest ${planDigest}`);
+  if (sha256(planFormat.serialize(plan)) !== digest)
+    throw engineError('INSTALL_INPUT', `the plan does not have the digest ${digest}`);
   if (plan.fromGeneration !== running)
     throw engineError('INSTALL_PLAN_STALE', `the plan starts from generation ${plan.fromGeneration}, ${running} runs`);
-  if (steps.length !== plan.steps.length)
-    throw engineError('INSTALL_INPUT', `the plan has ${plan.steps.length} steps, ${steps.length} were prepared`);
+  if (steps.length + dropped.length !== plan.steps.length)
+    throw engineError(
+      'INSTALL_INPUT',
+      `the plan has ${plan.steps.length} steps, ${steps.length} are decided and ${dropped.length} left out`,
+    );
   const components = new Map(carriedOver(device, running).map((component) => [component.component, component]));
   for (const planned of plan.steps) {
-    const step = steps.find(({ component }) => component === planned.component);
-    if (!step || !same(step.to, planned.to) || step.action !== planned.action)
-      throw engineError('INSTALL_INPUT', `the step for ${planned.component} is not the plan's`);
-    if (planned.to === null) components.delete(planned.component);
-    else components.set(planned.component, checkStep(device, planned, step));
+    const { component } = planned;
+    // It stays as it is.
+    if (dropped.some((one) => one.component === component)) continue;
+    const step = steps.find((one) => one.step.component === component);
+    if (!step || !same(step.step, planned))
+      throw engineError('INSTALL_INPUT', `the step for ${component} is not the plan's`);
+    if (planned.to === null) components.delete(component);
+    else
+      components.set(
+        component,
+        checkStep(device, step, decided.statements.get(component)?.bytes, fetched.get(component) ?? []),
+      );
   }
+  if (steps.length === 0)
+    throw engineError('INSTALL_NOTHING_LEFT', dropped.map((one) => `${one.component}: ${one.reason}`).join('; '));
+  const wanted = new Set(steps.filter(({ step }) => step.to !== null).map(({ step }) => step.component));
+  const extra = [...fetched].find(([name, { length }]) => length > 0 && !wanted.has(name));
+  if (extra) throw engineError('INSTALL_INPUT', `archives of ${extra[0]} were fetched, which no step installs`);
   checkReferences([...components.values()]);
   return {
     components: [...components.values()].sort((a, b) => (a.component < b.component ? -1 : 1)),
-    archives: steps.flatMap((step) => step.archives),
+    archives: [...fetched.values()].flat(),
   };
 }
 
@@ -80,27 +84,32 @@ function carriedOver(device: Device, running: number): NewComponent[] {
 }
 
 const isGranted = (device: Device, component: string, capability: string): boolean =>
-  readDecisions(device, [component]).some((row) => row.capability === capability && row.state === 'granted');
+  listDecisions(device, [component]).some((row) => row.capability === capability && row.state === 'granted');
 
-function checkStep(device: Device, planned: PlanStep, step: ReadyStep): NewComponent {
+function checkStep(
+  device: Device,
+  { step: planned, grants }: DecidedStep,
+  statementBytes: Uint8Array | undefined,
+  archives: readonly ReadyArchive[],
+): NewComponent {
   const { component } = planned;
   const to = planned.to!;
-  if (step.statement === null || sha256(step.statement) !== to.release)
+  if (statementBytes === undefined || sha256(statementBytes) !== to.release)
     throw engineError('INSTALL_INPUT', `the statement of ${component} is not the release ${to.release}`);
-  const statement = statementFormat.parse(step.statement, `the statement of ${component}`);
+  const statement = statementFormat.parse(statementBytes, `the statement of ${component}`);
   const { manifest } = statement.predicate;
   if (manifest.name !== component || manifest.version !== to.version || manifest.platform !== to.platform)
     throw engineError('INSTALL_INPUT', `the statement is of ${manifest.name} ${manifest.version} ${manifest.platform}`);
-  for (const grant of step.grants) checkGrant(planned, statement, grant);
+  for (const grant of grants) checkGrant(planned, statement, grant);
   for (const { id, required } of manifest.capabilities)
-    if (required && !step.grants.some(({ capability }) => capability === id))
+    if (required && !grants.some(({ capability }) => capability === id))
       throw engineError('INSTALL_INPUT', `${component} requires ${id}, which is not granted`);
   return {
     component,
     ...to,
-    statement: step.statement,
-    grants: step.grants,
-    archives: checkArchives(device, statement, step),
+    statement: statementBytes,
+    grants,
+    archives: checkArchives(device, statement, grants, archives),
   };
 }
 
@@ -127,24 +136,25 @@ const pick = ({ contract, risk, scope }: Pick<Grant, 'contract' | 'risk' | 'scop
 function checkArchives(
   device: Device,
   { subject, predicate }: Statement,
-  step: ReadyStep,
+  grants: readonly Grant[],
+  archives: readonly ReadyArchive[],
 ): { capability: string; sha256: string }[] {
   const { name, version, platform } = predicate.manifest;
   const paths = releasePaths(name, version, platform);
-  const wanted = ['', ...step.grants.map(({ capability }) => capability)].flatMap((capability) => {
+  const wanted = ['', ...grants.map(({ capability }) => capability)].flatMap((capability) => {
     const path = capability === '' ? paths.base : paths.capability(capability);
     const found = subject.find((other) => other.name === path);
     return found ? [{ capability, digest: found.digest.sha256, ...found.annotations }] : [];
   });
   if (wanted[0]?.capability !== '') throw engineError('INSTALL_INPUT', `the statement of ${name} names no base`);
-  for (const { capability, sha256: digest, length, unpacked, files } of step.archives)
+  for (const { capability, sha256: digest, length, unpacked, files } of archives)
     if (!wanted.some((other) => same({ ...other }, { capability, digest, length, unpacked, files })))
       throw engineError(
         'INSTALL_INPUT',
         `archive ${shortDigest(digest)} for "${capability}" of ${name} was not approved`,
       );
   for (const { capability, digest } of wanted)
-    if (!hasArchive(device, digest) && !step.archives.some(({ sha256: ready }) => ready === digest))
+    if (!hasArchive(device, digest) && !archives.some(({ sha256: ready }) => ready === digest))
       throw engineError(
         'STORE_ARCHIVE_MISSING',
         `archive ${shortDigest(digest)} for "${capability}" of ${name} is missing`,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
+import { planDigest, statementFormat, type Grant, type PlanStep } from '@countersign/protocol';
 import {
   acceptPolicy,
   kitFolder,
@@ -22,6 +23,7 @@ import { highestCommitted, listQuarantined } from '../generations/install-histor
 import { openJob } from '../generations/journal.ts';
 import { listPlans } from '../generations/plans.ts';
 import { archiveFolder, storeDirectories } from '../generations/store.ts';
+import type { DecidedInstall } from './decided-install.ts';
 import { install, type InstallRequest } from './installer.ts';
 import { recover } from './recovery.ts';
 import { rollback } from './rollback.ts';
@@ -201,27 +203,39 @@ test('refuses what the plan does not say', posix, async () => {
   const target = device();
   const two = prepare(target, [{ kit: kits.two!, grant: ['screen-view', 'file-transfer'] }]);
   const attempt = (changes: Partial<InstallRequest>) => withLock(target, () => install(target, { ...two, ...changes }));
-  const [step] = two.steps;
+  const { decided, archives } = two;
+  const [step] = decided.steps;
+  const [allowed, transfer] = step!.grants;
   const other = { ...kits.one!.archives.get('')! };
+  const change = (changes: Partial<DecidedInstall>): Partial<InstallRequest> => ({
+    decided: { ...decided, ...changes },
+  });
+  const planned = (changes: Partial<PlanStep>) =>
+    change({ steps: [{ ...step!, step: { ...step!.step, ...changes } }] });
+  const granted = (changes: Partial<Grant>) => change({ steps: [{ ...step!, grants: [{ ...allowed!, ...changes }] }] });
+  const signed = (kit: Kit) => ({ bytes: kit.statement, statement: statementFormat.parse(kit.statement) });
   const cases: [string, Partial<InstallRequest>][] = [
-    ['INSTALL_INPUT', { planDigest: '0'.repeat(64) }],
-    ['INSTALL_INPUT', { steps: [] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, component: 'other' }] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, action: 'update' }] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, to: { ...step!.to!, version: '9.0.0' } }] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, statement: null }] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, statement: kits.one!.statement }] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, grants: [{ ...step!.grants[0]!, state: 'declined' }] }] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, grants: [{ ...step!.grants[0]!, capability: 'remote-control' }] }] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, grants: [{ ...step!.grants[0]!, scope: { area: ['all'] } }] }] }],
-    ['INSTALL_INPUT', { steps: [{ ...step!, archives: [...step!.archives, other] }] }],
-    ['STORE_ARCHIVE_MISSING', { steps: [{ ...step!, archives: [] }] }],
+    ['INSTALL_INPUT', change({ digest: '0'.repeat(64) })],
+    ['INSTALL_INPUT', change({ steps: [] })],
+    ['INSTALL_INPUT', change({ dropped: [{ component: 'other', reason: 'left out' }] })],
+    ['INSTALL_INPUT', change({ steps: [], dropped: [{ component: 'other', reason: 'left out' }, ...decided.dropped] })],
+    ['INSTALL_INPUT', planned({ component: 'other' })],
+    ['INSTALL_INPUT', planned({ action: 'update' })],
+    ['INSTALL_INPUT', planned({ to: { ...step!.step.to!, version: '9.0.0' } })],
+    ['INSTALL_INPUT', planned({ kept: [{ ...allowed! }] })],
+    ['INSTALL_INPUT', change({ statements: new Map() })],
+    ['INSTALL_INPUT', change({ statements: new Map([['app', signed(kits.one!)]]) })],
+    ['INSTALL_INPUT', granted({ state: 'declined' })],
+    ['INSTALL_INPUT', granted({ capability: 'remote-control' })],
+    ['INSTALL_INPUT', granted({ scope: { area: ['all'] } })],
+    ['INSTALL_INPUT', { archives: new Map([['app', [...archives.get('app')!, other]]]) }],
+    ['INSTALL_INPUT', { archives: new Map([...archives, ['other', [other]]]) }],
+    ['STORE_ARCHIVE_MISSING', { archives: new Map() }],
   ];
-  for (const [code, changes] of cases)
-    await assert.rejects(attempt(changes), { code }, JSON.stringify(changes).slice(0, 80));
+  for (const [index, [code, changes]] of cases.entries())
+    await assert.rejects(attempt(changes), { code }, `case ${index}`);
   // An archive of a capability that was declined is refused, even where it is handed over.
-  const [transfer] = step!.grants.slice(1);
-  await assert.rejects(attempt({ steps: [{ ...step!, grants: [step!.grants[0]!], declined: [transfer!] }] }), {
+  await assert.rejects(attempt(change({ steps: [{ ...step!, grants: [allowed!], declined: [transfer!] }] })), {
     code: 'INSTALL_INPUT',
   });
   assert.deepEqual(readdirSync(join(target.directory, 'store')), []);
@@ -238,7 +252,7 @@ test('refuses without a required capability, and what the release does not decla
     capabilities: [{ id: 'must', required: true }, { id: 'may' }],
   });
   await assert.rejects(put(target, [{ kit: strict }]), { code: 'INSTALL_INPUT' });
-  const { plan, ...request } = prepare(target, [{ kit: strict, grant: ['must', 'may'] }]);
+  const request = prepare(target, [{ kit: strict, grant: ['must', 'may'] }]);
   // A plan that asks for more than the statement declares.
   const undeclared = await makeKit(folder, {
     component: 'app',
@@ -246,12 +260,49 @@ test('refuses without a required capability, and what the release does not decla
     capabilities: [{ id: 'must', required: true }],
   });
   const to = { version: '1.0.0', platform: 'linux-x64' as const, release: undeclared.release };
-  const wrong = { ...plan, steps: [{ ...plan.steps[0]!, to }] };
-  const { planDigest } = await import('@countersign/protocol');
-  const steps = [{ ...request.steps[0]!, to, statement: undeclared.statement }];
+  const { plan, steps } = request.decided;
+  const step = { ...plan.steps[0]!, to };
+  const wrong = { ...plan, steps: [step] };
+  const decided = {
+    ...request.decided,
+    plan: wrong,
+    digest: planDigest(wrong),
+    steps: [{ ...steps[0]!, step }],
+    statements: new Map([
+      ['app', { bytes: undeclared.statement, statement: statementFormat.parse(undeclared.statement) }],
+    ]),
+  };
   await assert.rejects(
-    withLock(target, () => install(target, { ...request, plan: wrong, planDigest: planDigest(wrong), steps })),
+    withLock(target, () => install(target, { ...request, decided })),
     { code: 'INSTALL_INPUT' },
+  );
+});
+
+test('a step that was left out leaves its component as it is, and what is left is installed', posix, async () => {
+  const target = device();
+  await put(target, [{ kit: kits.one! }]);
+  const other = await makeKit(kitFolder(), { component: 'other', version: '1.0.0' });
+  const { decided, archives, ...request } = prepare(target, [{ kit: kits.two! }, { kit: other }]);
+  const without = (...names: string[]) => ({
+    ...request,
+    decided: {
+      ...decided,
+      steps: decided.steps.filter(({ step }) => !names.includes(step.component)),
+      dropped: names.map((component) => ({ component, reason: 'it needs what was kept off' })),
+    },
+    archives: new Map([...archives].filter(([name]) => !names.includes(name))),
+  });
+  const attempt = (...names: string[]) => withLock(target, () => install(target, without(...names)));
+  const all = { ...without('app'), archives };
+  await assert.rejects(
+    withLock(target, () => install(target, all)),
+    { code: 'INSTALL_INPUT', message: /archives of app/ },
+  );
+  await assert.rejects(attempt('app', 'other'), { code: 'INSTALL_NOTHING_LEFT', message: /app: it needs what/ });
+  assert.equal((await attempt('app')).outcome, 'committed');
+  assert.deepEqual(
+    currentGeneration(target)!.components.map(({ component, version }) => `${component} ${version}`),
+    ['app 1.0.0', 'other 1.0.0'],
   );
 });
 
@@ -366,7 +417,7 @@ test('an archive that is not what was signed leaves nothing and stops nothing', 
   const target = device();
   await put(target, [{ kit: kits.one! }]);
   const request = prepare(target, [{ kit: kits.two! }]);
-  const file = request.steps[0]!.archives[0]!.file;
+  const { file } = request.archives.get('app')![0]!;
   const bytes = readFileSync(file);
   bytes[bytes.length >> 1]! ^= 1;
   writeFileSync(file, bytes);

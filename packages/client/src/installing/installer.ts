@@ -4,28 +4,25 @@
  *
  * Must never unpack what the plan did not grant, and never leave a job behind that a crash did not leave.
  */
-import { messageOf, codeOf, type Plan } from '@countersign/protocol';
+import { messageOf, codeOf } from '@countersign/protocol';
 import { raiseAlert } from '../device/alerts.ts';
 import { timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
-import { applyDecisions, readDecisions } from '../generations/capability-decisions.ts';
+import { applyDecisions, listDecisions } from '../generations/capability-decisions.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { collectGarbage } from '../generations/garbage.ts';
 import { currentRow, nextGenerationNumber, readGeneration, writeGeneration } from '../generations/generations.ts';
 import { beginJob, countAttempts, enterPhase, note, openJob, type Job } from '../generations/journal.ts';
 import { planState, setPlanState, type PlanOutcome } from '../generations/plans.ts';
 import { storeArchive, verifyArchive } from '../generations/store.ts';
-import { checkInstall, type CheckedInstall, type ReadyStep } from './install-input.ts';
+import type { DecidedInstall } from './decided-install.ts';
+import { checkInstall, type CheckedInstall, type FetchedArchives } from './install-input.ts';
 import { drive, type OnProgress } from './switch.ts';
 
-export type { ReadyStep } from './install-input.ts';
-export type { ReadyArchive } from '../generations/store.ts';
-
 export interface InstallRequest {
-  readonly plan: Plan;
-  readonly planDigest: string;
-  readonly steps: readonly ReadyStep[];
+  readonly decided: DecidedInstall;
+  readonly archives: FetchedArchives;
   /** The last look right before the switch (revocations, approval, policy); throws to refuse. */
   readonly beforeSwitch: () => Promise<void> | void;
   readonly signal?: AbortSignal;
@@ -52,9 +49,10 @@ const maximumAttempts = 5;
  */
 export async function install(device: Device, request: InstallRequest): Promise<PlanOutcome> {
   requireLock(device);
-  checkLoop(device, request.planDigest);
-  const checked = checkInstall(device, request);
-  const job = begin(device, request);
+  const { decided, archives } = request;
+  checkLoop(device, decided.digest);
+  const checked = checkInstall(device, decided, archives);
+  const job = begin(device, decided);
   try {
     await stage(device, request, checked, job);
   } catch (error) {
@@ -64,28 +62,28 @@ export async function install(device: Device, request: InstallRequest): Promise<
     throw error;
   }
   const outcome = await drive(device, {
-    atSwitch: () => decide(device, request),
+    atSwitch: () => decide(device, decided),
     onProgress: request.onProgress,
   });
   collectGarbage(device);
   return outcome as PlanOutcome;
 }
 
-function begin(device: Device, { plan, planDigest, steps }: InstallRequest): Job {
-  const changed = plan.steps.map(({ component }) => component);
+function begin(device: Device, { digest, steps }: DecidedInstall): Job {
+  const changed = steps.map(({ step }) => step.component);
   return transact(device.database, () =>
     beginJob(device, {
       kind: 'install',
-      plan: planDigest,
+      plan: digest,
       generation: nextGenerationNumber(device),
       phase: 'staging',
       detail: {
         from: currentRow(device),
         changed,
-        planState: planState(device, planDigest),
-        before: readDecisions(device, changed),
-        granting: steps.flatMap(({ component, grants }) =>
-          grants.map(({ capability }) => `${component}/${capability}`),
+        planState: planState(device, digest),
+        before: listDecisions(device, changed),
+        granting: steps.flatMap(({ step, grants }) =>
+          grants.map(({ capability }) => `${step.component}/${capability}`),
         ),
         revoked: [],
         failure: null,
@@ -110,7 +108,7 @@ async function stage(device: Device, request: InstallRequest, checked: CheckedIn
   transact(device.database, () =>
     writeGeneration(
       device,
-      { number, plan: request.planDigest, created: timeText(device.clock()) },
+      { number, plan: request.decided.digest, created: timeText(device.clock()) },
       checked.components,
     ),
   );
@@ -119,7 +117,7 @@ async function stage(device: Device, request: InstallRequest, checked: CheckedIn
   await request.beforeSwitch();
   signal?.throwIfAborted();
   transact(device.database, () => {
-    setPlanState(device, request.planDigest, 'switching');
+    setPlanState(device, request.decided.digest, 'switching');
     enterPhase(device, job, 'stopping');
   });
 }
@@ -155,11 +153,12 @@ export function reportUnhealthy(device: Device, component: string, error: unknow
 }
 
 /** Inside the switching transaction. */
-function decide(device: Device, { planDigest, steps }: InstallRequest): void {
+function decide(device: Device, { digest, steps }: DecidedInstall): void {
   const { revoked } = openJob(device)!.detail;
-  for (const { component, grants, declined, to } of steps) {
+  for (const { step, grants, declined } of steps) {
+    const { component, to } = step;
     const names = revoked.filter((name) => name.startsWith(`${component}/`));
-    applyDecisions(device, component, planDigest, {
+    applyDecisions(device, component, digest, {
       grants,
       declined: to === null ? [] : declined,
       revoked: names.map((name) => name.slice(component.length + 1)),

@@ -6,7 +6,7 @@
 import { timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
-import { readDecisions, reviveDecisions } from '../generations/capability-decisions.ts';
+import { listDecisions, reviveDecisions } from '../generations/capability-decisions.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import { collectGarbage } from '../generations/garbage.ts';
 import {
@@ -64,7 +64,7 @@ export async function rollback(device: Device, { check, onProgress }: RollbackRe
 function copyOf(device: Device, number: number): NewComponent[] {
   return readComponentRows(device, number).map((row) => {
     const off = new Set(
-      readDecisions(device, [row.component])
+      listDecisions(device, [row.component])
         .filter(({ state }) => state === 'revoked' || state === 'declined')
         .map(({ capability }) => capability),
     );
@@ -95,7 +95,7 @@ function begin(
         from,
         changed,
         planState: null,
-        before: readDecisions(device, changed),
+        before: listDecisions(device, changed),
         granting: components.flatMap(({ component, grants }) =>
           grants.map(({ capability }) => `${component}/${capability}`),
         ),

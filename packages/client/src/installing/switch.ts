@@ -44,14 +44,14 @@ export type Outcome =
   /** An interrupted change was taken back before anything was switched; its plan stands where it stood. */
   | { readonly outcome: 'abandoned'; readonly generation: number };
 
-export interface Progress {
+export interface ChangeProgress {
   readonly step: 'unpack' | 'check' | HookName | 'switch' | 'commit' | 'roll-back';
   readonly component?: string;
   /** Packed bytes of one archive, where the step is unpack. */
   readonly done?: number;
   readonly total?: number;
 }
-export type OnProgress = (progress: Progress) => void;
+export type OnProgress = (progress: ChangeProgress) => void;
 
 export interface DriveOptions {
   /** Runs inside the switching transaction: decisions of the plan become true together with its components. */

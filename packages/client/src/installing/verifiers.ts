@@ -8,7 +8,7 @@ import { clearAlert, raiseError } from '../device/alerts.ts';
 import { requireLock, stagingFolder, type Device } from '../device/device.ts';
 import { keepVerdict } from '../generations/plans.ts';
 import type { TrustView } from '../trust/refresh.ts';
-import type { DecidedInstall } from './downloads.ts';
+import type { DecidedInstall } from './decided-install.ts';
 
 const verdictCodes = ['VERIFIERS_DISAGREE', 'VERIFIER_FAILED'] as const;
 

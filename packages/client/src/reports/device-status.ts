@@ -6,7 +6,7 @@ import { countApprovals } from '../consent/approvals.ts';
 import { openAlerts } from '../device/alerts.ts';
 import type { Device } from '../device/device.ts';
 import { readSetting } from '../device/settings.ts';
-import { readDecisions } from '../generations/capability-decisions.ts';
+import { listDecisions } from '../generations/capability-decisions.ts';
 import { currentGeneration, type InstalledComponent } from '../generations/generations.ts';
 import { deniedCapabilities } from '../generations/grants.ts';
 import { listQuarantined } from '../generations/install-history.ts';
@@ -63,7 +63,7 @@ export function readStatus(device: Device): DeviceStatus {
 function capabilitiesOf(device: Device, installed: InstalledComponent): Record<string, CapabilityState> {
   const { component, manifest } = installed;
   const denied = deniedCapabilities(device, installed);
-  const decided = new Map(readDecisions(device, [component]).map(({ capability, state }) => [capability, state]));
+  const decided = new Map(listDecisions(device, [component]).map(({ capability, state }) => [capability, state]));
   return Object.fromEntries(
     manifest.capabilities.map(({ id }) => [id, denied.has(id) ? 'blocked' : (decided.get(id) ?? 'declined')]),
   );

@@ -21,7 +21,7 @@ function setUp() {
       kits.map((kit) => ({ kit })),
     );
     await withLock(device, () => install(device, request));
-    return request.planDigest;
+    return request.decided.digest;
   };
   const answer = (plan: string) => withLock(device, () => handlersOf(device).install({ plan }));
   return { device, put, answer };
@@ -58,7 +58,7 @@ test('a plan that a person went back from is answered so, and blames no componen
 
 test('a plan that was never carried out has no outcome', posix, async () => {
   const { device, answer } = setUp();
-  const { planDigest } = prepare(device, [{ kit: await makeKit(kitFolder(), { component: 'app', version: '1.0.0' }) }]);
-  setPlanState(device, planDigest, 'void');
-  await assert.rejects(answer(planDigest), { code: 'NOTHING_TO_DO' });
+  const { decided } = prepare(device, [{ kit: await makeKit(kitFolder(), { component: 'app', version: '1.0.0' }) }]);
+  setPlanState(device, decided.digest, 'void');
+  await assert.rejects(answer(decided.digest), { code: 'NOTHING_TO_DO' });
 });
