@@ -4,24 +4,12 @@ import { createPublicKey } from 'node:crypto';
 import { after, test } from 'node:test';
 import * as asn1 from 'asn1js';
 import * as pkijs from 'pkijs';
-import {
-  checkLeaf,
-  checkTwoPersons,
-  judgeRelease,
-  type CodesignAuthority,
-  type Revocations,
-} from '@countersign/protocol';
+import { checkLeaf, checkTwoPersons, judgeRelease, type CodesignAuthority, type Revocations } from '@countersign/protocol';
 import { createAuthority, vendor } from '../../demo/authority.ts';
 import { oids, type CertificateRequest } from '../../demo/certificates.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
 import { at, CodeSigningScene } from '../support/code-signing-scene.ts';
-import {
-  certificateSigner,
-  noRevocations,
-  releaseName,
-  sampleAuthority,
-  statementBytes,
-} from '../support/signed-release.ts';
+import { certificateSigner, noRevocations, releaseName, sampleAuthority, statementBytes } from '../support/signed-release.ts';
 
 const scene = await CodeSigningScene.make();
 after(() => scene.time.close());

@@ -4,14 +4,7 @@ import { createAuthority, vendor, type Authority } from '../../demo/authority.ts
 import type { CertificateRequest, Issued } from '../../demo/certificates.ts';
 import type { TimeStamper } from '../../demo/time-stamping.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
-import {
-  certificateSigner,
-  noRevocations,
-  pinnedKey,
-  releaseName,
-  sampleAuthority,
-  statementBytes,
-} from './signed-release.ts';
+import { certificateSigner, noRevocations, pinnedKey, releaseName, sampleAuthority, statementBytes } from './signed-release.ts';
 
 export type Json = Record<string, never>;
 export const at = (value: unknown, ...path: (string | number)[]): Record<string, unknown> =>

@@ -51,7 +51,7 @@ export function addInit(program: Command): void {
 }
 
 /** Makes the folder and the database; returns the device id. @throws DEVICE_EXISTS DEVICE_PACKAGE */
-export function initDevice(options: InitOptions): string {
+function initDevice(options: InitOptions): string {
   const files = readPackage(options.package);
   const device = createDevice(resolve(options.dir));
   try {

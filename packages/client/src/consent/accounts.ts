@@ -148,7 +148,7 @@ export async function signIn(device: Device, name: string, password: string): Pr
 }
 
 /** Puts the commitment to a person into the side table and returns it; only the commitment goes into the chain. */
-export function recordPerson(device: Device, account: string, printedName: string): string {
+function recordPerson(device: Device, account: string, printedName: string): string {
   const salt = randomBytes(16).toString('hex');
   const commitment = personCommitment(salt, account, printedName);
   keepPerson(device, commitment, { salt, account, printedName });

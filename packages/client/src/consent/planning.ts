@@ -50,7 +50,7 @@ export interface DevicePlan {
 }
 
 /** An approval is good for so long. */
-export const approvalMilliseconds = 14 * 24 * 3600_000;
+const approvalMilliseconds = 14 * 24 * 3600_000;
 
 /**
  * Computes the plan and makes it the open one: null when there is nothing to approve. What was asked for before stays asked for

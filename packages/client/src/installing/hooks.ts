@@ -94,7 +94,7 @@ const stampOf = (stats: BigIntStats): string =>
   [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
 
 /** The whole environment of a component's program. */
-export function environmentOf(device: Device, component: string): Record<string, string> {
+function environmentOf(device: Device, component: string): Record<string, string> {
   // Windows programs, Node among them, do not start without it.
   const system = process.platform === 'win32' ? { SystemRoot: process.env.SystemRoot ?? 'C:\\Windows' } : {};
   return {

@@ -17,10 +17,10 @@ import {
   type StoredPlan,
 } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
+import type { ChangeProgress } from './change-hooks.ts';
 import { decideInstall } from './decided-install.ts';
 import { fetchArchives, type DownloadProgress } from './downloads.ts';
 import { install } from './installer.ts';
-import type { ChangeProgress } from './switch.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
 
 export type InstallProgress = ChangeProgress | ({ readonly step: 'download' } & DownloadProgress);

@@ -16,9 +16,10 @@ import { currentRow, nextGenerationNumber, readGeneration, writeGeneration } fro
 import { beginJob, countAttempts, enterPhase, note, openJob, type Job } from '../generations/journal.ts';
 import { planState, setPlanState, type PlanOutcome } from '../generations/plans.ts';
 import { storeArchive, verifyArchive } from '../generations/store.ts';
+import type { OnProgress } from './change-hooks.ts';
 import type { DecidedInstall } from './decided-install.ts';
 import { checkInstall, type CheckedInstall, type FetchedArchives } from './install-input.ts';
-import { drive, type OnProgress } from './switch.ts';
+import { drive } from './switch.ts';
 
 export interface InstallRequest {
   readonly decided: DecidedInstall;

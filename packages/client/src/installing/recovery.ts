@@ -17,9 +17,10 @@ import { enterPhase, openJob, type Job } from '../generations/journal.ts';
 import { verifyArchive } from '../generations/store.ts';
 import { killIfSame } from '../platform/processes.ts';
 import { removeTree } from '../platform/removal.ts';
+import type { OnProgress } from './change-hooks.ts';
 import { runHook } from './hooks.ts';
 import { reportUnhealthy } from './installer.ts';
-import { drive, type OnProgress, type Outcome } from './switch.ts';
+import { drive, type Outcome } from './switch.ts';
 
 export interface Recovery {
   /** How the interrupted change ended; null: there was none. */

@@ -21,7 +21,8 @@ import {
 import { beginJob, enterPhase } from '../generations/journal.ts';
 import type { PlanOutcome } from '../generations/plans.ts';
 import { verifyArchive } from '../generations/store.ts';
-import { drive, type OnProgress } from './switch.ts';
+import type { OnProgress } from './change-hooks.ts';
+import { drive } from './switch.ts';
 
 export interface RollbackRequest {
   /** Whether the older generation may run again (revocations, minimum versions, denials); throws to refuse. */

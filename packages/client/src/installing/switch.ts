@@ -12,11 +12,10 @@ import { appendAudit } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { restoreDecisions } from '../generations/capability-decisions.ts';
-import { dependencyOrder, withDependents } from '../generations/dependency-order.ts';
+import { withDependents } from '../generations/dependency-order.ts';
 import { engineError } from '../generations/engine-errors.ts';
 import {
   dropGeneration,
-  findComponent,
   readGeneration,
   setGenerationState,
   writeCurrentRow,
@@ -24,34 +23,15 @@ import {
 } from '../generations/generations.ts';
 import { writeGrants } from '../generations/grants.ts';
 import { quarantine, raiseHighest } from '../generations/install-history.ts';
-import {
-  endJob,
-  enterPhase,
-  forwardBudget,
-  note,
-  noteHook,
-  openJob,
-  totalBudget,
-  type Failure,
-  type Job,
-} from '../generations/journal.ts';
+import { endJob, enterPhase, forwardBudget, openJob, type Failure, type Job } from '../generations/journal.ts';
 import { keepOutcome, setPlanState, type PlanOutcome, type PlanState } from '../generations/plans.ts';
-import { hookOf, runHook, type HookName } from './hooks.ts';
-import { awaitHealth, ComponentFailure, forComponent } from './probation.ts';
+import { ChangeHooks, type OnProgress } from './change-hooks.ts';
+import { ComponentFailure } from './probation.ts';
 
 export type Outcome =
   | PlanOutcome
   /** An interrupted change was taken back before anything was switched; its plan stands where it stood. */
   | { readonly outcome: 'abandoned'; readonly generation: number };
-
-export interface ChangeProgress {
-  readonly step: 'unpack' | 'check' | HookName | 'switch' | 'commit' | 'roll-back';
-  readonly component?: string;
-  /** Packed bytes of one archive, where the step is unpack. */
-  readonly done?: number;
-  readonly total?: number;
-}
-export type OnProgress = (progress: ChangeProgress) => void;
 
 export interface DriveOptions {
   /** Runs inside the switching transaction: decisions of the plan become true together with its components. */
@@ -85,6 +65,7 @@ class Change {
   readonly #old: Generation | null;
   readonly #new: Generation;
   readonly #affected: ReadonlySet<string>;
+  readonly #hooks: ChangeHooks;
 
   constructor(device: Device, job: Job, options: DriveOptions) {
     this.#device = device;
@@ -93,6 +74,7 @@ class Change {
     this.#old = job.detail.from === null ? null : readGeneration(device, job.detail.from.generation);
     this.#new = readGeneration(device, job.generation);
     this.#affected = withDependents(job.detail.changed, [...(this.#old?.components ?? []), ...this.#new.components]);
+    this.#hooks = new ChangeHooks(device, job, this.#affected, options.onProgress);
   }
 
   /** One phase; an outcome when it was the last. */
@@ -124,7 +106,7 @@ class Change {
   }
 
   async #stopOld(): Promise<null> {
-    if (this.#old) await this.#runAll(this.#old, 'stop');
+    if (this.#old) await this.#hooks.runAll(this.#old, 'stop');
     this.#options.onProgress?.({ step: 'switch' });
     transact(this.#device.database, () => {
       writeCurrentRow(this.#device, { generation: this.#new.number, previous: this.#old?.number ?? null });
@@ -141,7 +123,7 @@ class Change {
 
   async #startNew(): Promise<null> {
     writeGrants(this.#device);
-    await this.#runAll(this.#new, 'start');
+    await this.#hooks.runAll(this.#new, 'start');
     transact(this.#device.database, () => {
       this.#setPlan('probation');
       enterPhase(this.#device, this.#job, 'probation');
@@ -151,7 +133,7 @@ class Change {
 
   async #watchNew(): Promise<Outcome> {
     this.#options.onProgress?.({ step: 'health' });
-    await awaitHealth(this.#device, this.#new, this.#order(this.#new));
+    await this.#hooks.awaitAll(this.#new);
     this.#options.onProgress?.({ step: 'commit' });
     const { number } = this.#new;
     const undo = this.#job.kind === 'rollback';
@@ -176,7 +158,7 @@ class Change {
 
   async #stopNew(): Promise<null> {
     this.#options.onProgress?.({ step: 'roll-back' });
-    await this.#tryAll(this.#new, 'stop');
+    await this.#hooks.tryAll(this.#new, 'stop');
     transact(this.#device.database, () => {
       writeCurrentRow(this.#device, this.#job.detail.from);
       restoreDecisions(this.#device, this.#job.detail.changed, this.#job.detail.before);
@@ -194,8 +176,8 @@ class Change {
   async #restartOld(): Promise<Outcome> {
     writeGrants(this.#device);
     if (this.#old) {
-      await this.#tryAll(this.#old, 'start');
-      await this.#lookAtOld(this.#old);
+      await this.#hooks.tryAll(this.#old, 'start');
+      await this.#hooks.lookAt(this.#old);
     }
     const { failure } = this.#job.detail;
     const generation = this.#old?.number ?? 0;
@@ -257,66 +239,6 @@ class Change {
     const own = fresh.filter((other) => other.component === component);
     const below = fresh.filter(({ component: other }) => withDependents([other], this.#new.components).has(component));
     return (own.length > 0 ? own : below.length > 0 ? below : fresh).map(({ release }) => release);
-  }
-
-  /** Affected components of a generation, required ones first. */
-  #order(generation: Generation): string[] {
-    return dependencyOrder(generation.components).filter((component) => this.#affected.has(component));
-  }
-
-  #inOrder(generation: Generation, hook: 'stop' | 'start'): string[] {
-    const order = this.#order(generation).filter((name) => hookOf(findComponent(generation, name), hook));
-    return hook === 'stop' ? order.reverse() : order;
-  }
-
-  async #runAll(generation: Generation, hook: 'stop' | 'start'): Promise<void> {
-    for (const component of this.#inOrder(generation, hook)) {
-      this.#options.onProgress?.({ step: hook, component });
-      await forComponent(component, () => this.#journaled(generation, component, hook));
-    }
-  }
-
-  /** On the way back a hook that fails stops nothing; past the budget none is asked. */
-  async #tryAll(generation: Generation, hook: 'stop' | 'start'): Promise<void> {
-    if (this.#job.transitions > totalBudget) return;
-    for (const component of this.#inOrder(generation, hook)) {
-      try {
-        await this.#journaled(generation, component, hook);
-      } catch (error) {
-        this.#device.log({ level: 'error', event: 'hook-failed', component, hook, message: String(error) });
-        if (hook === 'start') this.#unhealthy(component, error);
-      }
-    }
-  }
-
-  async #journaled(generation: Generation, component: string, hook: 'stop' | 'start'): Promise<void> {
-    const { id } = this.#job;
-    note(this.#device, id, `${hook} ${component}`, 'intent');
-    try {
-      await runHook(this.#device, generation, component, hook, {
-        onStarted: (identity) => noteHook(this.#device, identity),
-      });
-    } catch (error) {
-      note(this.#device, id, `${hook} ${component}`, 'failed', codeOf(error));
-      throw error;
-    }
-    note(this.#device, id, `${hook} ${component}`, 'done');
-  }
-
-  /** What runs again is told truthfully: where it is not well, there is an alert. */
-  async #lookAtOld(old: Generation): Promise<void> {
-    for (const component of this.#order(old)) {
-      try {
-        if (this.#job.transitions <= totalBudget) await awaitHealth(this.#device, old, [component]);
-      } catch (error) {
-        this.#unhealthy(component, error);
-      }
-    }
-  }
-
-  #unhealthy(component: string, error: unknown): void {
-    const message = `${component} does not run as it should after going back: ${messageOf(error)}`;
-    raiseAlert(this.#device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });
   }
 
   /** Inside the transaction that ends the change. */

@@ -100,7 +100,7 @@ export function killIfSame({ pid, started }: ProcessIdentity): void {
 }
 
 /** Ends the process, its group and its descendants. Never throws. */
-export function killTree(pid: number): void {
+function killTree(pid: number): void {
   if (process.platform === 'win32') {
     const command = join(process.env.SystemRoot ?? 'C:\\Windows', 'System32', 'taskkill.exe');
     try {

@@ -21,7 +21,7 @@ import { readShippedPackage } from './trust-on-device.ts';
  * The newest accepted devices policy, else the one that shipped; undefined: there is none. Its signatures were judged when it
  * was accepted: what is open must be known without a network and without the shipped files.
  */
-export function devicesPolicy(device: Device): DevicesAuthority | undefined {
+function devicesPolicy(device: Device): DevicesAuthority | undefined {
   const line = newestLine(device, 'devices')?.envelope ?? shippedLine(device);
   if (line === undefined) return undefined;
   const { payload } = envelopeFormat.parse(line, 'the devices policy');

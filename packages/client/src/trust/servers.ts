@@ -18,7 +18,7 @@ export interface Server {
 }
 
 const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
-export const isLoopback = (url: URL): boolean => loopback.has(url.hostname);
+const isLoopback = (url: URL): boolean => loopback.has(url.hostname);
 
 /** The servers that this device was set up with, first choice first. @throws TRUST_SERVER */
 export function configuredServers(device: Device): Server[] {
