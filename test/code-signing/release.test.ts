@@ -4,12 +4,25 @@ import { createPublicKey } from 'node:crypto';
 import { after, test } from 'node:test';
 import * as asn1 from 'asn1js';
 import * as pkijs from 'pkijs';
-import { checkLeaf, checkTwoPersons, judgeRelease, type CodesignAuthority, type Revocations } from '@countersign/protocol';
+import {
+  checkLeaf,
+  checkTwoPersons,
+  judgeSignatures,
+  readBundles,
+  type CodesignAuthority,
+  type Revocations,
+} from '@countersign/protocol';
 import { createAuthority, vendor } from '../../demo/authority.ts';
 import { oids, type CertificateRequest } from '../../demo/certificates.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
 import { at, CodeSigningScene } from '../support/code-signing-scene.ts';
-import { certificateSigner, noRevocations, releaseName, sampleAuthority, statementBytes } from '../support/signed-release.ts';
+import {
+  certificateSigner,
+  noRevocations,
+  releaseName,
+  sampleAuthority,
+  statementBytes,
+} from '../support/signed-release.ts';
 
 const scene = await CodeSigningScene.make();
 after(() => scene.time.close());
@@ -112,8 +125,8 @@ test('refuses a component without a rule, and a statement of another release', (
   });
   assert.throws(
     () =>
-      judgeRelease({
-        bundles: good,
+      judgeSignatures({
+        bundles: readBundles(good),
         authority: chain,
         revocations: noRevocations,
         expected: { ...releaseName, version: '1.0.1' },

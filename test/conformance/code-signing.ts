@@ -9,7 +9,14 @@ import { createHash, createPublicKey, publicDecrypt, verify, type KeyObject } fr
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
-import { codesignError, CountersignError, judgeBundle, parseJson, type ExpectedSigner, type SignedArtifact } from '@countersign/protocol';
+import {
+  codesignError,
+  CountersignError,
+  judgeBundle,
+  parseJson,
+  type ExpectedSigner,
+  type SignedArtifact,
+} from '@countersign/protocol';
 import { exitCode, printError } from '@countersign/protocol/node';
 
 const maximumFile = 16 << 20;

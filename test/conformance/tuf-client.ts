@@ -12,7 +12,22 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CountersignError, consistentTargetName } from '@countersign/protocol';
-import { baseUrl, directoryStore, download, httpSource, isComplete, lookUp, makeFolder, printError, readIfPresent, refresh, restoreRoot, safeFileName, writeDurable, type MetadataSession } from '@countersign/protocol/node';
+import {
+  baseUrl,
+  directoryStore,
+  download,
+  httpSource,
+  isComplete,
+  lookUp,
+  makeFolder,
+  printError,
+  readIfPresent,
+  refresh,
+  restoreRoot,
+  safeFileName,
+  writeDurable,
+  type MetadataSession,
+} from '@countersign/protocol/node';
 
 const fail = (message: string): Error =>
   new CountersignError('USAGE', message, 'see the head of test/conformance/tuf-client.ts');

@@ -9,7 +9,18 @@ import { join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
 import { sha256 } from '@countersign/protocol';
 import { memoryStore } from '@countersign/protocol/node';
-import { copyOf, end, makePublicationScene, offlineOf, onDemand, restart, startUnderFaults, tell, type PublicationScene, type Versions } from '../support/publication-scene.ts';
+import {
+  copyOf,
+  end,
+  makePublicationScene,
+  offlineOf,
+  onDemand,
+  restart,
+  startUnderFaults,
+  tell,
+  type PublicationScene,
+  type Versions,
+} from '../support/publication-scene.ts';
 import type { ServerFolder } from '../support/publishing.ts';
 import { cutEverywhere, sitesOf, type Cutting } from './cutting.ts';
 import type { Call } from './disk-model.ts';

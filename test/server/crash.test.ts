@@ -6,7 +6,18 @@ import assert from 'node:assert/strict';
 import { globSync, rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { memoryStore } from '@countersign/protocol/node';
-import { copyOf, end, fromTheStart, makePublicationScene, offlineOf, onDemand, restart, startUnderFaults, tell, type PublicationScene } from '../support/publication-scene.ts';
+import {
+  copyOf,
+  end,
+  fromTheStart,
+  makePublicationScene,
+  offlineOf,
+  onDemand,
+  restart,
+  startUnderFaults,
+  tell,
+  type PublicationScene,
+} from '../support/publication-scene.ts';
 import { makeServerFolder } from '../support/publishing.ts';
 
 const posix = { skip: process.platform === 'win32' && 'SIGKILL is POSIX' };

@@ -5,7 +5,14 @@ import type { Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import type { Limits } from '../../packages/repo-server/src/app.ts';
 import { PublishedRepository } from '../support/published-repository.ts';
-import { announcementOf, ask as askApi, blobOf, publish, startTestServer, type TestServer } from '../support/publishing.ts';
+import {
+  announcementOf,
+  ask as askApi,
+  blobOf,
+  publish,
+  startTestServer,
+  type TestServer,
+} from '../support/publishing.ts';
 import { ask, dial, readAnswer, talk, untilClosed } from '../support/raw-http.ts';
 
 interface Scene {

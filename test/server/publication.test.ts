@@ -7,7 +7,15 @@ import { test, type TestContext } from 'node:test';
 import { sha256 } from '@countersign/protocol';
 import { httpSource, lookUp, memoryStore, refresh } from '@countersign/protocol/node';
 import { PublishedRepository } from '../support/published-repository.ts';
-import { announcementOf, ask, blobOf, publish, startTestServer, upload, type TestServer } from '../support/publishing.ts';
+import {
+  announcementOf,
+  ask,
+  blobOf,
+  publish,
+  startTestServer,
+  upload,
+  type TestServer,
+} from '../support/publishing.ts';
 
 const first = 'components/remote-support/1.0.0/any.base.tar.zst';
 

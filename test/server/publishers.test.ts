@@ -11,7 +11,15 @@ import { pino } from 'pino';
 import { sha256 } from '@countersign/protocol';
 import { PublisherList } from '../../packages/repo-server/src/publishers.ts';
 import { PublishedRepository } from '../support/published-repository.ts';
-import { announcementOf, ask, blobOf, publish, startTestServer, type Answer, type TestServer } from '../support/publishing.ts';
+import {
+  announcementOf,
+  ask,
+  blobOf,
+  publish,
+  startTestServer,
+  type Answer,
+  type TestServer,
+} from '../support/publishing.ts';
 import { runServerCommand } from '../support/server-program.ts';
 
 interface Scene {

@@ -6,7 +6,15 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { httpSource, lookUp, memoryStore, refresh, type MetadataSession } from '@countersign/protocol/node';
 import { PublishedRepository } from '../support/published-repository.ts';
-import { announcementOf, ask, publish, startTestServer, upload, type Announcement, type TestServer } from '../support/publishing.ts';
+import {
+  announcementOf,
+  ask,
+  publish,
+  startTestServer,
+  upload,
+  type Announcement,
+  type TestServer,
+} from '../support/publishing.ts';
 
 const versionsOf = (repository: PublishedRepository): Record<string, number> => Object.fromEntries(repository.versions);
 

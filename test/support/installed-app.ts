@@ -6,7 +6,11 @@ import type { TestContext } from 'node:test';
 import { withLock } from '../../packages/client/src/device/device.ts';
 import { currentGeneration } from '../../packages/client/src/generations/generations.ts';
 import { runHook } from '../../packages/client/src/installing/hooks.ts';
-import { installApproved, type InstallOptions, type InstallOutcome } from '../../packages/client/src/installing/install-flow.ts';
+import {
+  installApproved,
+  type InstallOptions,
+  type InstallOutcome,
+} from '../../packages/client/src/installing/install-flow.ts';
 import { poll } from '../../packages/client/src/service/polling.ts';
 import { addKit } from './device-program.ts';
 import { PublishedRepository, type RepositoryServer } from './published-repository.ts';

@@ -4,7 +4,16 @@ import type { DevicePlan } from '../../packages/client/src/consent/planning.ts';
 import { timeText } from '../../packages/client/src/device/audit.ts';
 import { transact } from '../../packages/client/src/device/database.ts';
 import { applyDecisions } from '../../packages/client/src/generations/capability-decisions.ts';
-import { currentGeneration, currentRow, nextGenerationNumber, readComponentRows, setGenerationState, writeCurrentRow, writeGeneration, type NewComponent } from '../../packages/client/src/generations/generations.ts';
+import {
+  currentGeneration,
+  currentRow,
+  nextGenerationNumber,
+  readComponentRows,
+  setGenerationState,
+  writeCurrentRow,
+  writeGeneration,
+  type NewComponent,
+} from '../../packages/client/src/generations/generations.ts';
 import { raiseHighest } from '../../packages/client/src/generations/install-history.ts';
 import { setPlanState } from '../../packages/client/src/generations/plans.ts';
 import type { ScratchDevice } from './scratch-device.ts';

@@ -6,7 +6,27 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import { canonicalBytes, channelPath, channelType, codesignPayloadType, codesignType, devicesPayloadType, devicesType, keyIdOf, keyMaterial, revocationsPath, revocationsType, serialize, sha256, signedBytes, type Channel, type CodesignAuthority, type DevicesAuthority, type Offer, type Revocations } from '@countersign/protocol';
+import {
+  canonicalBytes,
+  channelPath,
+  channelType,
+  codesignPayloadType,
+  codesignType,
+  devicesPayloadType,
+  devicesType,
+  keyIdOf,
+  keyMaterial,
+  revocationsPath,
+  revocationsType,
+  serialize,
+  sha256,
+  signedBytes,
+  type Channel,
+  type CodesignAuthority,
+  type DevicesAuthority,
+  type Offer,
+  type Revocations,
+} from '@countersign/protocol';
 import { makeRelease, type ReleaseFiles, type ReleaseOptions } from './release-files.ts';
 import { chainLine, ed25519Key, p256Key, type TestKey } from './signing-keys.ts';
 

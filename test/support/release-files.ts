@@ -1,5 +1,14 @@
 /** The published files of one release made in memory, with its statement and bundles; every part can be bent. */
-import { canonicalBytes, predicateType, releasePaths, releaseTextsFormat, sha256, statementType, type Capability, type Manifest } from '@countersign/protocol';
+import {
+  canonicalBytes,
+  predicateType,
+  releasePaths,
+  releaseTextsFormat,
+  sha256,
+  statementType,
+  type Capability,
+  type Manifest,
+} from '@countersign/protocol';
 import { bundleLine, type TestKey } from './signing-keys.ts';
 
 /** An archive's bytes and what they unpack to. */

@@ -2,7 +2,25 @@
 import { copyFileSync, chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { canonicalBytes, devicesPayloadType, devicesType, planDigest, planType, predicateType, releasePaths, sha256, statementFormat, statementType, type Capability, type DecidedStep, type Grant, type Hook, type Manifest, type Plan, type PlanStep } from '@countersign/protocol';
+import {
+  canonicalBytes,
+  devicesPayloadType,
+  devicesType,
+  planDigest,
+  planType,
+  predicateType,
+  releasePaths,
+  sha256,
+  statementFormat,
+  statementType,
+  type Capability,
+  type DecidedStep,
+  type Grant,
+  type Hook,
+  type Manifest,
+  type Plan,
+  type PlanStep,
+} from '@countersign/protocol';
 import { packArchive } from '@countersign/protocol/node';
 import type { Device } from '../../packages/client/src/device/device.ts';
 import { readSetting } from '../../packages/client/src/device/settings.ts';

@@ -1,6 +1,20 @@
 /** A statement, a codesign chain body and people, for tests of the code-signing verdict. */
 import { createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { codesignType, keyIdOf, predicateType, releasePaths, revocationsType, sha256, statementFormat, statementType, type CodesignAuthority, type Manifest, type PublicKey, type Revocations, type Statement } from '@countersign/protocol';
+import {
+  codesignType,
+  keyIdOf,
+  predicateType,
+  releasePaths,
+  revocationsType,
+  sha256,
+  statementFormat,
+  statementType,
+  type CodesignAuthority,
+  type Manifest,
+  type PublicKey,
+  type Revocations,
+  type Statement,
+} from '@countersign/protocol';
 import { vendor, type Authority } from '../../demo/authority.ts';
 import { issuerText, type Issued } from '../../demo/certificates.ts';
 import type { CertificateSigner, KeySigner } from '../../packages/signer/src/code-signing/statement-signer.ts';

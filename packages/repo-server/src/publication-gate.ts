@@ -2,7 +2,7 @@
  * The publish gate: a publication is judged as a device would judge it, from the shipped root and from the state before, by both
  * verifiers, with the profile and with everything that the repository carries. What a device would refuse is never published.
  */
-import { messageOf, codeOf, issuedTime, sha256, type TrustedState } from '@countersign/protocol';
+import { checkDocumentListed, messageOf, codeOf, issuedTime, sha256, type TrustedState } from '@countersign/protocol';
 import {
   confirmTargets,
   lookUp,
@@ -99,9 +99,8 @@ async function viewOf(session: MetadataSession, { readTarget }: GateInput): Prom
   const roles = new Map([...session.state.targets].filter(([name]) => name !== 'targets'));
   return {
     roles,
-    read: async (path) => {
-      const { target } = await lookUp(session, path);
-      if (!target) throw serverError('PUBLICATION_REFUSED', `the repository has no ${path}`);
+    read: async (path, maximumBytes) => {
+      const target = checkDocumentListed(path, (await lookUp(session, path)).target, maximumBytes);
       const bytes = await readTarget(path, target.sha256);
       if (bytes?.length !== target.length || sha256(bytes) !== target.sha256)
         throw serverError('PUBLICATION_REFUSED', `${path} is listed and was not uploaded`);

@@ -1,34 +1,41 @@
 /**
  * The publish gate for what TUF merely carries: authority chains, revocations, channels and releases, each judged by the very code that
- * devices use. Only what is new is judged: a release may be revoked, or its signer leave, without stopping every later publication.
+ * devices use (`judgeRelease`) and refused with the code that they would give. Only what is new is judged: a release may be revoked,
+ * or its signer leave, without stopping every later publication.
  */
 import {
   authorityPath,
+  bundleFile,
   channelFormat,
   channelPath,
   checkChannel,
-  checkNotRevoked,
   checkTwoPersons,
   judgeRelease,
+  judgeSignatures,
+  maximumBundleBytes,
+  maximumChainBytes,
   readChain,
-  readReleaseTexts,
+  releaseError,
   releasePaths,
+  releaseTextsFormat,
   revocationsFormat,
   revocationsPath,
   type AuthorityKind,
+  type Channel,
   type CodesignAuthority,
   type Offer,
+  type ReleaseBundles,
+  type ReleaseName,
   type Revocations,
   type TrustedTargets,
-  type Verdict,
 } from '@countersign/protocol';
 import { serverError } from './errors.ts';
 
 /** Roles by name with their verified signers, and how to read a listed target. */
 export interface RepositoryView {
   readonly roles: ReadonlyMap<string, TrustedTargets>;
-  /** The bytes of a small target, checked against its length and digest. */
-  read(path: string): Promise<Buffer>;
+  /** The bytes of a small target, checked against its length and digest. @throws TRUST_DOCUMENT where a device would */
+  read(path: string, maximumBytes: number): Promise<Buffer>;
 }
 
 export interface ShippedChains {
@@ -38,23 +45,41 @@ export interface ShippedChains {
 
 const refused = (what: string): Error => serverError('PUBLICATION_REFUSED', what);
 
-/** @throws PUBLICATION_REFUSED, and the codes of what is refused: AUTHORITY_*, CODESIGN_*, RELEASE_*, CHANNEL_*, FORMAT_* */
+/** One publication as it is judged. */
+interface Judging {
+  readonly next: RepositoryView;
+  readonly codesign: CodesignAuthority;
+  readonly revocations: Revocations;
+  /** Releases that were judged good, each by what named it. */
+  readonly judged: Set<string>;
+  readonly bundles: Map<string, () => ReleaseBundles>;
+}
+
+const keyOf = ({ component, version, platform }: ReleaseName): string => `${component} ${version} ${platform}`;
+const offerKey = (offer: Offer): string => `${keyOf(offer)} ${offer.release}`;
+
+/**
+ * In the order in which a device comes to it, so that the code is a device's. What only the gate asks is PUBLICATION_REFUSED.
+ * @throws PUBLICATION_REFUSED AUTHORITY_* CODESIGN_* RELEASE_* OFFER_RELEASE TRUST_DOCUMENT DOWNLOAD_NOT_LISTED CHANNEL_* FORMAT_*
+ */
 export async function checkContents(
   next: RepositoryView,
   before: RepositoryView | null,
   shipped: ShippedChains,
 ): Promise<void> {
-  const codesign = (await checkChain('codesign', next, before, shipped)) as CodesignAuthority;
   await checkChain('devices', next, before, shipped);
-  const revocations = revocationsFormat.parse(await next.read(revocationsPath));
+  const codesign = (await checkChain('codesign', next, before, shipped)) as CodesignAuthority;
+  const revocations = revocationsFormat.parse(await next.read(revocationsPath, revocationsFormat.maximumBytes));
   checkOnly(next, 'revocations', [revocationsPath]);
-  const verdicts = new Map<string, Verdict>();
+  const judging = { next, codesign, revocations, judged: new Set<string>(), bundles: new Map() } satisfies Judging;
+  const channels = await readChannels(next, before);
+  const fresh = new Map<string, ReleaseFiles>();
   for (const [name, role] of next.roles)
     if (name.startsWith('component-'))
-      for (const release of newReleases(role, before?.roles.get(name)))
-        await judge(release, role, next, codesign, revocations, verdicts);
-  for (const path of Object.keys(next.roles.get('channels')?.signed.targets ?? {}))
-    await checkOffers(path, next, before, codesign, revocations, verdicts);
+      for (const release of newReleases(role, before?.roles.get(name))) fresh.set(keyOf(release), release);
+  for (const channel of channels) await checkOffers(judging, channel, fresh, before);
+  const offered = new Set(channels.flatMap(({ channel }) => channel.offers.map(keyOf)));
+  for (const [key, release] of fresh) if (!offered.has(key)) await judge(judging, release, null);
 }
 
 async function checkChain(
@@ -65,8 +90,8 @@ async function checkChain(
 ): Promise<unknown> {
   const path = authorityPath(kind);
   checkOnly(next, 'authority', [authorityPath('codesign'), authorityPath('devices')]);
-  const accepted = before ? readChain(kind, await before.read(path), shipped[kind]).digests : [];
-  return readChain(kind, await next.read(path), shipped[kind], accepted).body;
+  const accepted = before ? readChain(kind, await before.read(path, maximumChainBytes), shipped[kind]).digests : [];
+  return readChain(kind, await next.read(path, maximumChainBytes), shipped[kind], accepted).body;
 }
 
 function checkOnly({ roles }: RepositoryView, role: string, paths: readonly string[]): void {
@@ -74,10 +99,7 @@ function checkOnly({ roles }: RepositoryView, role: string, paths: readonly stri
   if (extra !== undefined) throw refused(`role ${role} lists ${extra}, which no device reads`);
 }
 
-interface ReleaseFiles {
-  readonly component: string;
-  readonly version: string;
-  readonly platform: string;
+interface ReleaseFiles extends ReleaseName {
   readonly paths: readonly string[];
 }
 
@@ -98,74 +120,78 @@ function newReleases(role: TrustedTargets, before: TrustedTargets | undefined): 
   return [...groups.values()].filter(({ fresh }) => fresh);
 }
 
-async function judge(
-  release: ReleaseFiles,
-  role: TrustedTargets,
-  next: RepositoryView,
-  codesign: CodesignAuthority,
-  revocations: Revocations,
-  verdicts: Map<string, Verdict>,
-): Promise<Verdict> {
-  const { component, version, platform } = release;
-  const key = `${component} ${version} ${platform}`;
-  const known = verdicts.get(key);
-  if (known) return known;
-  const paths = releasePaths(component, version, platform);
-  const verdict = judgeRelease({
-    bundles: await next.read(paths.bundles),
-    authority: codesign,
-    revocations,
-    expected: { component, version, platform },
-  });
-  checkNotRevoked(revocations, verdict.release, component, version);
-  checkTwoPersons(
-    codesign,
-    component,
-    role.signers,
-    verdict.signatures.map(({ identity }) => identity),
-  );
-  for (const { name, digest, annotations } of verdict.statement.subject) {
-    const target = Object.hasOwn(role.signed.targets, name) ? role.signed.targets[name] : undefined;
-    if (target?.length !== annotations.length || target.hashes.sha256 !== digest.sha256)
-      throw refused(`${name} is not listed as it was code-signed`);
-  }
-  const signed = new Set([paths.bundles, ...verdict.statement.subject.map(({ name }) => name)]);
-  const extra = release.paths.find((path) => !signed.has(path));
+/** By the code of devices; and nothing may lie beside it that was not code-signed. */
+async function judge(judging: Judging, { paths, ...name }: ReleaseFiles, release: string | null): Promise<void> {
+  const { component, version, platform } = name;
+  const { next, codesign, revocations, judged } = judging;
+  const key = `${keyOf(name)} ${release ?? ''}`;
+  if (judged.has(key)) return;
+  const own = releasePaths(component, version, platform);
+  const bundles = await bundlesAt(judging, own.bundles);
+  const texts = await next.read(own.texts, releaseTextsFormat.maximumBytes);
+  const role = next.roles.get(`component-${component}`);
+  const evidence = { bundles, texts, signers: role?.signers ?? [], listed: role?.signed.targets ?? {} };
+  const { statement } = judgeRelease({ name, release, evidence, codesign, revocations });
+  const signed = new Set([own.bundles, ...statement.subject.map(({ name: path }) => path)]);
+  const extra = paths.find((path) => !signed.has(path));
   if (extra !== undefined) throw refused(`${extra} was not code-signed`);
-  readReleaseTexts(verdict.statement, await next.read(paths.texts));
-  verdicts.set(key, verdict);
-  return verdict;
+  judged.add(key);
 }
 
+/** Each bundle file is read once, however many offers name its release. */
+async function bundlesAt({ next, bundles }: Judging, path: string): Promise<() => ReleaseBundles> {
+  const known = bundles.get(path) ?? bundleFile(await next.read(path, maximumBundleBytes));
+  bundles.set(path, known);
+  return known;
+}
+
+interface ReadChannel {
+  readonly channel: Channel;
+  /** Offers that stood in it before. */
+  readonly standing: ReadonlySet<string>;
+}
+
+async function readChannels(next: RepositoryView, before: RepositoryView | null): Promise<ReadChannel[]> {
+  const paths = Object.keys(next.roles.get('channels')?.signed.targets ?? {});
+  const read: ReadChannel[] = [];
+  for (const path of paths) {
+    const name = /^channels\/([a-z0-9-]+)\.json$/.exec(path)?.[1];
+    if (name === undefined) throw refused(`role channels lists ${path}, which is no channel`);
+    const { maximumBytes } = channelFormat;
+    const channel = channelFormat.parse(await next.read(channelPath(name), maximumBytes));
+    checkChannel(channel, name);
+    const had = before && Object.hasOwn(before.roles.get('channels')?.signed.targets ?? {}, path);
+    const standing = new Set(
+      had ? channelFormat.parse(await before.read(path, maximumBytes)).offers.map(offerKey) : [],
+    );
+    read.push({ channel, standing });
+  }
+  return read;
+}
+
+/** What is offered anew, or whose files are new; of every other offer only that two persons still stand behind it. */
 async function checkOffers(
-  path: string,
-  next: RepositoryView,
+  judging: Judging,
+  { channel, standing }: ReadChannel,
+  fresh: ReadonlyMap<string, ReleaseFiles>,
   before: RepositoryView | null,
-  codesign: CodesignAuthority,
-  revocations: Revocations,
-  verdicts: Map<string, Verdict>,
 ): Promise<void> {
-  const name = /^channels\/([a-z0-9-]+)\.json$/.exec(path)?.[1];
-  if (name === undefined) throw refused(`role channels lists ${path}, which is no channel`);
-  const channel = channelFormat.parse(await next.read(channelPath(name)));
-  checkChannel(channel, name);
-  const keyOf = (offer: Offer): string => `${offer.component} ${offer.version} ${offer.platform} ${offer.release}`;
-  const hadChannel = before && Object.hasOwn(before.roles.get('channels')?.signed.targets ?? {}, path);
-  const offered = new Set(hadChannel ? channelFormat.parse(await before.read(path)).offers.map(keyOf) : []);
   for (const offer of channel.offers) {
-    const { component, version, platform } = offer;
-    const role = next.roles.get(`component-${component}`);
-    if (offered.has(keyOf(offer))) {
-      await checkStillTwoPersons(offer, next, before, codesign, revocations);
+    const { component, version, platform, release } = offer;
+    const found = fresh.get(keyOf(offer));
+    if (!found && standing.has(offerKey(offer))) {
+      await checkStillTwoPersons(judging, offer, before);
       continue;
     }
     const prefix = `components/${component}/${version}/${platform}.`;
-    const paths = Object.keys(role?.signed.targets ?? {}).filter((file) => file.startsWith(prefix));
+    const targets = judging.next.roles.get(`component-${component}`)?.signed.targets ?? {};
+    const paths = Object.keys(targets).filter((path) => path.startsWith(prefix));
     if (paths.length === 0)
-      throw refused(`channel ${name} offers ${component} ${version} ${platform}, which is not published`);
-    const verdict = await judge({ component, version, platform, paths }, role!, next, codesign, revocations, verdicts);
-    if (verdict.release !== offer.release)
-      throw refused(`channel ${name} offers another release of ${component} ${version} than is published`);
+      throw releaseError(
+        'TRUST_DOCUMENT',
+        `channel ${channel.channel} offers ${component} ${version} ${platform}, which is not published`,
+      );
+    await judge(judging, { component, version, platform, paths }, release);
   }
 }
 
@@ -174,21 +200,20 @@ async function checkOffers(
  * refuse it from now on. What they refuse for another reason is no matter of who signs.
  */
 async function checkStillTwoPersons(
+  judging: Judging,
   { component, version, platform }: Offer,
-  next: RepositoryView,
   before: RepositoryView | null,
-  codesign: CodesignAuthority,
-  revocations: Revocations,
 ): Promise<void> {
+  const { next, codesign, revocations } = judging;
   const signersIn = (view: RepositoryView | null): readonly string[] =>
     view?.roles.get(`component-${component}`)?.signers ?? [];
   const [old, signers] = [signersIn(before), signersIn(next)];
   if (signers.length === old.length && signers.every((keyid) => old.includes(keyid))) return;
   const expected = { component, version, platform };
-  const bundles = await next.read(releasePaths(component, version, platform).bundles);
+  const bundles = await bundlesAt(judging, releasePaths(component, version, platform).bundles);
   let identities: string[];
   try {
-    const { signatures } = judgeRelease({ bundles, authority: codesign, revocations, expected });
+    const { signatures } = judgeSignatures({ bundles: bundles(), authority: codesign, revocations, expected });
     identities = signatures.map(({ identity }) => identity);
     checkTwoPersons(codesign, component, old, identities);
   } catch {

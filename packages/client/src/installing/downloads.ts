@@ -4,7 +4,14 @@
  * also across restarts, and counts only once its whole digest is right.
  */
 import { join } from 'node:path';
-import { shortDigest, archivesOf, type DecidedStep, type Subject, type TargetFile } from '@countersign/protocol';
+import {
+  shortDigest,
+  archivesOf,
+  releaseError,
+  type DecidedStep,
+  type Subject,
+  type TargetFile,
+} from '@countersign/protocol';
 import { download, isComplete, lookUp, makeFolder } from '@countersign/protocol/node';
 import { requireLock, type Device } from '../device/device.ts';
 import { readSetting } from '../device/settings.ts';
@@ -115,7 +122,7 @@ async function findArchive(
   if (hasArchive(device, digest.sha256)) return listed;
   const { target } = await lookUp(view.session, name);
   const refused = (): Error =>
-    trustError('DOWNLOAD_NOT_LISTED', `${name} is not listed with the length and digest that were code-signed`);
+    releaseError('DOWNLOAD_NOT_LISTED', `${name} is not listed with the length and digest that were code-signed`);
   if (target === null || target.sha256 !== digest.sha256) throw refused();
   // equivalent: files of one digest have one length
   if (target.length !== annotations.length) throw refused();

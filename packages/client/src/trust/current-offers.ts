@@ -20,13 +20,7 @@ import type { DocumentSource } from './documents.ts';
 import { keepRelease, readEvidence } from './kept-releases.ts';
 import { isUnreached, type TrustDocuments } from './refresh.ts';
 import { forgetRefusals, recordRefusal, type Refusal } from './refusals.ts';
-import {
-  checkListed,
-  fetchEvidence,
-  judgeEvidence,
-  type JudgedRelease,
-  type ReleaseEvidence,
-} from './release-evidence.ts';
+import { fetchEvidence, judgeEvidence, type JudgedRelease, type ReleaseEvidence } from './release-evidence.ts';
 
 export interface CurrentOffers {
   readonly candidates: readonly Candidate[];
@@ -114,10 +108,7 @@ async function judgeOffer(
     source === null ? readEvidence(device, offer.release) : await fetchEvidence(device, source, offer);
   if (evidence === null) return null;
   const judged = judgeEvidence(offer, evidence, { codesign, revocations });
-  if (source !== null) {
-    await checkListed(source, judged);
-    keepRelease(device, offer, judged, evidence);
-  }
+  if (source !== null) keepRelease(device, offer, judged, evidence);
   cache.set(offer.release, { codesign, revocations, snapshot, judged });
   return judged;
 }

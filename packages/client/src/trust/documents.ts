@@ -2,12 +2,11 @@
  * Small signed documents: fetched as targets, by the digest and length that trusted metadata gives, and kept with that digest so
  * that one that did not change is not fetched again. Their content is judged by whoever reads them.
  */
-import { escapeText, sha256, type TargetFile } from '@countersign/protocol';
+import { checkDocumentBytes, checkDocumentListed, documentError, sha256, type TargetFile } from '@countersign/protocol';
 import { lookUp, withResponse, type MetadataSession } from '@countersign/protocol/node';
 import { timeText } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import type { Connection, Server } from './servers.ts';
-import { trustError } from './trust-errors.ts';
 
 /** Where documents come from in one refresh. */
 export interface DocumentSource {
@@ -22,13 +21,6 @@ export function targetUrl(server: Server, target: TargetFile): URL {
   return new URL(`${target.path.slice(0, cut)}${target.sha256}.${target.path.slice(cut)}`, server.targetsUrl);
 }
 
-/** The target as trusted metadata lists it. @throws TRUST_DOCUMENT where it is not listed, TUF_* SOURCE_* */
-export async function findDocument(session: MetadataSession, path: string): Promise<TargetFile> {
-  const { target } = await lookUp(session, path);
-  if (target === null) throw trustError('TRUST_DOCUMENT', `trusted metadata does not list ${escapeText(path)}`);
-  return target;
-}
-
 /**
  * The document's exact bytes, from where it was kept or from the server. Not kept yet: `keepDocument` does, once it was judged.
  * @throws TRUST_DOCUMENT (not listed, over `maximumBytes`, or not what was listed), TUF_* SOURCE_*
@@ -39,12 +31,10 @@ export async function readDocument(
   path: string,
   maximumBytes: number,
 ): Promise<{ bytes: Buffer; sha256: string }> {
-  const target = await findDocument(source.session, path);
+  const target = checkDocumentListed(path, (await lookUp(source.session, path)).target, maximumBytes);
   const kept = keptDocument(device, path);
   if (kept?.sha256 === target.sha256 && sha256(kept.bytes) === target.sha256)
     return { bytes: Buffer.from(kept.bytes), sha256: target.sha256 };
-  if (target.length > maximumBytes)
-    throw trustError('TRUST_DOCUMENT', `${escapeText(path)} has ${target.length} bytes, allowed are ${maximumBytes}`);
   return { bytes: await fetchTarget(source, target), sha256: target.sha256 };
 }
 
@@ -68,7 +58,7 @@ async function fetchTarget({ server, connection }: DocumentSource, target: Targe
     {},
     { ...connection.limits, dispatcher: connection.dispatcher },
     async ({ statusCode, body }) => {
-      const wrong = (what: string): Error => trustError('TRUST_DOCUMENT', `${escapeText(target.path)} ${what}`);
+      const wrong = (what: string): Error => documentError(target.path, what);
       if (statusCode !== 200) throw wrong(`is listed, the server answers ${statusCode}`);
       const chunks: Buffer[] = [];
       let length = 0;
@@ -78,8 +68,7 @@ async function fetchTarget({ server, connection }: DocumentSource, target: Targe
         chunks.push(chunk);
       }
       const bytes = Buffer.concat(chunks, length);
-      // The digest is what counts; a shorter file has another one.
-      if (sha256(bytes) !== target.sha256) throw wrong('is not the file that is listed');
+      checkDocumentBytes(target, bytes);
       return bytes;
     },
   );

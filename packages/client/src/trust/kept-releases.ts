@@ -3,13 +3,13 @@ import { timeText } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import type { JudgedRelease, ReleaseEvidence, ReleaseReference } from './release-evidence.ts';
 
-/** Evidence that was good before; null where there is none. */
+/** Evidence that was good before; null where there is none. What metadata lists now is not known from it. */
 export function readEvidence(device: Device, release: string): ReleaseEvidence | null {
   const row = device.database.prepare('SELECT bundles, texts, judged FROM release WHERE release = ?').get(release) as
     { bundles: Uint8Array; texts: Uint8Array; judged: string } | undefined;
   if (row === undefined) return null;
   const { tufKeyIds } = JSON.parse(row.judged) as { tufKeyIds: string[] };
-  return { bundles: row.bundles, texts: row.texts, tufKeyIds };
+  return { bundles: row.bundles, texts: row.texts, tufKeyIds, listed: null };
 }
 
 /** The signed statement and the texts as they were judged; null where the release is not kept. */

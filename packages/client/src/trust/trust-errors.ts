@@ -10,11 +10,6 @@ export const trustErrorTable = {
     meaning: 'A host is not on the list that this device was set up with, or not in its region by the vendor’s policy.',
     hint: 'check the server address and the region of this device; the list is set at init and only the vendor widens a region',
   },
-  TRUST_DOCUMENT: {
-    meaning:
-      'A signed document (channel, revocations, authority chain, release) is missing from the trusted metadata, or not what the metadata says.',
-    hint: 'the publication is incomplete or was tampered with; the device keeps what it had',
-  },
   CLOCK_BEHIND: {
     meaning: 'The system clock is behind the time that the vendor’s metadata proves.',
     hint: 'set the clock of this PC; until then the proven time is used',
@@ -22,10 +17,6 @@ export const trustErrorTable = {
   CLOCK_AHEAD: {
     meaning: 'Metadata looks expired, and the server’s clock differs from this PC’s by more than a day.',
     hint: 'set the clock of this PC, then check again',
-  },
-  OFFER_RELEASE: {
-    meaning: 'The release that is signed and published is not the one whose digest the channel names.',
-    hint: 'the publication is inconsistent or hostile; the vendor offers the release again',
   },
   INSTALLED_BLOCKED: {
     meaning: 'Alert: the vendor stopped new installs of a version that runs here.',
@@ -54,11 +45,6 @@ export const trustErrorTable = {
   DOWNLOAD_SPACE: {
     meaning: 'The disk has less free space than the download and its unpacked files need.',
     hint: 'free the space that the message names, then install again; what was downloaded is kept',
-  },
-  DOWNLOAD_NOT_LISTED: {
-    meaning:
-      'An archive of the plan is not in the trusted metadata, or not with the length and digest that were code-signed.',
-    hint: 'the publication is incomplete or was tampered with; nothing is downloaded',
   },
 } as const;
 

@@ -22,8 +22,17 @@ export interface ReleaseBundle {
     { readonly kind: 'certificate'; readonly der: Buffer } | { readonly kind: 'key'; readonly hint: string };
 }
 
+/** All over the same statement. */
+export type ReleaseBundles = readonly [ReleaseBundle, ...ReleaseBundle[]];
+
+/** Reads the file when it is first asked for, and then never again. What it calls throws what `readBundles` throws. */
+export function bundleFile(bytes: Uint8Array): () => ReleaseBundles {
+  let read: ReleaseBundles | undefined;
+  return () => (read ??= readBundles(bytes));
+}
+
 /** @throws CODESIGN_BUNDLE CODESIGN_STATEMENTS_DIFFER */
-export function readBundles(bytes: Uint8Array): readonly [ReleaseBundle, ...ReleaseBundle[]] {
+export function readBundles(bytes: Uint8Array): ReleaseBundles {
   const file = Buffer.from(bytes);
   if (file.length > maximumBundleBytes)
     throw codesignError(

@@ -1,6 +1,5 @@
 /**
- * The code-signing verdict: does this release carry the signatures that the codesign chain demands? The publisher's gate and the
- * device call the same function. Each bundle is verified against one authority of the chain at a time and can become that
+ * The code-signing verdict: does this release carry the signatures that the codesign chain demands? Each bundle is verified against one authority of the chain at a time and can become that
  * authority's identity only. A bundle that is not believed never counts; any throw of the verifier is a refusal. The network is
  * never asked.
  */
@@ -19,7 +18,7 @@ import {
   type Statement,
 } from '../release/statement.ts';
 import { escapeText, sha256 } from '../text.ts';
-import { readBundles, type ReleaseBundle } from './bundles.ts';
+import type { ReleaseBundle, ReleaseBundles } from './bundles.ts';
 import { checkLeaf, type LeafCertificate } from './certificate-rules.ts';
 import { codesignError } from './codesign-errors.ts';
 import { matchRoles, type Matching } from './threshold-matching.ts';
@@ -37,7 +36,8 @@ export interface CodeSignature {
   readonly times: readonly Date[];
 }
 
-export interface Verdict {
+/** A statement that carries every code signature which it needs. */
+export interface SignedStatement {
   readonly statement: Statement;
   /** The exact bytes that were signed. */
   readonly statementBytes: Buffer;
@@ -48,9 +48,8 @@ export interface Verdict {
   readonly roles: Readonly<Record<string, readonly string[]>>;
 }
 
-export interface VerdictInput {
-  /** The release's bundle file. */
-  readonly bundles: Uint8Array;
+export interface SignaturesInput {
+  readonly bundles: ReleaseBundles;
   readonly authority: CodesignAuthority;
   readonly revocations: Revocations;
   readonly expected: ReleaseName;
@@ -58,7 +57,6 @@ export interface VerdictInput {
 
 /** Who signed, as far as it is believed, and what that is short of. */
 export interface Weighed extends Matching {
-  readonly bundles: readonly [ReleaseBundle, ...ReleaseBundle[]];
   readonly signatures: readonly CodeSignature[];
   /** For each bundle that does not count, which one and why. */
   readonly refused: readonly string[];
@@ -66,19 +64,18 @@ export interface Weighed extends Matching {
 
 /**
  * Judges the signatures of a release against what its component needs, complete or not; what they sign is not read.
- * @throws CODESIGN_BUNDLE CODESIGN_STATEMENTS_DIFFER CODESIGN_RULE CODESIGN_TRUST
+ * @throws CODESIGN_RULE CODESIGN_TRUST
  */
 export function weighSignatures({
   bundles,
   authority,
   revocations,
   component,
-}: Omit<VerdictInput, 'expected'> & { readonly component: string }): Weighed {
-  const read = readBundles(bundles);
+}: Omit<SignaturesInput, 'expected'> & { readonly component: string }): Weighed {
   const rules = ruleFor(authority, component);
   const signatures: CodeSignature[] = [];
   const refused: string[] = [];
-  for (const [index, bundle] of read.entries()) {
+  for (const [index, bundle] of bundles.entries()) {
     try {
       signatures.push(verifyBundle(bundle, authority, revocations));
     } catch (error) {
@@ -88,15 +85,15 @@ export function weighSignatures({
       );
     }
   }
-  return { bundles: read, signatures, refused, ...matchRoles(signatures, rules) };
+  return { signatures, refused, ...matchRoles(signatures, rules) };
 }
 
 /**
- * Judges a release. Whether the release itself is revoked is `checkNotRevoked`'s matter.
+ * Judges the code signatures of a release and what they sign. Everything else that is asked of it is `judgeRelease`'s matter.
  * @throws CODESIGN_*, RELEASE_STATEMENT, RELEASE_MANIFEST, FORMAT_*
  */
-export function judgeRelease({ expected, ...input }: VerdictInput): Verdict {
-  const { bundles, signatures, refused, filled, short } = weighSignatures({ ...input, component: expected.component });
+export function judgeSignatures({ expected, ...input }: SignaturesInput): SignedStatement {
+  const { signatures, refused, filled, short } = weighSignatures({ ...input, component: expected.component });
   if (short.length > 0) {
     const words = short.map(({ role, have, need }) => `role ${role} has ${have} of ${need} signatures`).join(', ');
     throw codesignError(
@@ -108,7 +105,7 @@ export function judgeRelease({ expected, ...input }: VerdictInput): Verdict {
     );
   }
   // Only what was believed is parsed.
-  const statementBytes = bundles[0].statement;
+  const statementBytes = input.bundles[0].statement;
   const statement = statementFormat.parse(statementBytes, `the statement of ${expected.component} ${expected.version}`);
   checkStatement(statement, expected);
   return { statement, statementBytes, release: sha256(statementBytes), signatures, roles: filled };

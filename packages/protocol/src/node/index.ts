@@ -1,6 +1,7 @@
 /** The Node entry: what the programs share and is not pure. */
 export * from './terminal/command-line.ts';
 export * from './http/download.ts';
+export * from './http/file-check.ts';
 export * from './files/exclusive-lock.ts';
 export * from './files/durable-file.ts';
 export * from './node-errors.ts';

@@ -43,6 +43,20 @@ export const releaseErrorTable = {
     meaning: 'The version is below the minimum that the vendor still allows.',
     hint: 'install a newer version',
   },
+  TRUST_DOCUMENT: {
+    meaning:
+      'A signed document (channel, revocations, authority chain, release) is missing from the trusted metadata, or not what the metadata says.',
+    hint: 'the publication is incomplete or was tampered with; the device keeps what it had',
+  },
+  OFFER_RELEASE: {
+    meaning: 'The release that is signed and published is not the one whose digest the channel names.',
+    hint: 'the publication is inconsistent or hostile; the vendor offers the release again',
+  },
+  DOWNLOAD_NOT_LISTED: {
+    meaning:
+      'An archive of the plan is not in the trusted metadata, or not with the length and digest that were code-signed.',
+    hint: 'the publication is incomplete or was tampered with; nothing is downloaded',
+  },
 } as const;
 
 export const releaseError = errorsOf(releaseErrorTable);

@@ -15,6 +15,7 @@ import {
   type Root,
   type Targets,
 } from '@countersign/protocol';
+import { releaseText } from '../releases/artifacts.ts';
 import { bundlesOf } from '../releases/release-bundles.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { authorityKinds, nextBody, publishedChain } from './chains.ts';
@@ -41,6 +42,7 @@ export function describeChange(workspace: Workspace): string[] {
 }
 
 function describeChannels(workspace: Workspace): string[] {
+  const manifest = manifestReader(workspace);
   return Object.keys((workspace.targets('channels').signed as Targets).targets).flatMap((path) => {
     const read = (which: 'next' | 'published'): Channel | null => {
       const bytes = workspace.readDocument('channels', path, which);
@@ -58,7 +60,6 @@ function describeChannels(workspace: Workspace): string[] {
         `${after.channel}: ${offer.component} ${offer.version} (${offer.platform}, ${offer.urgency}) is ${old ? 'offered in another way' : 'offered'} to ${offer.models.includes('*') ? 'every model' : escapeText(offer.models.join(', '))}, ${describeRollout(offer)}`,
       );
       const earlier = was.filter(({ component }) => component === offer.component);
-      const manifest = (one: Offer): Manifest | null => manifestOf(workspace, one);
       if (!old) lines.push(...describeCapabilities(manifest(offer), earlier.map(manifest)));
       if (offer.downgrade) lines.push('  devices may go BACK to it from a newer version');
     }
@@ -84,11 +85,18 @@ function describeCapabilities(manifest: Manifest | null, earlier: readonly (Mani
   );
 }
 
-/** The manifest of an offered release; null where it is not here. */
-function manifestOf(workspace: Workspace, { release, ...name }: Offer): Manifest | null {
-  const bundles = bundlesOf(workspace, name);
-  const statement = bundles && readBundles(bundles)[0].statement;
-  return statement && sha256(statement) === release ? statementFormat.parse(statement).predicate.manifest : null;
+/** Tells the manifest of an offered release, null where it is not here; the bundles of each are read once. */
+function manifestReader(workspace: Workspace): (offer: Offer) => Manifest | null {
+  const statements = new Map<string, Buffer | null>();
+  return ({ release, ...name }) => {
+    const key = releaseText(name);
+    if (!statements.has(key)) {
+      const bundles = bundlesOf(workspace, name);
+      statements.set(key, bundles && readBundles(bundles)[0].statement);
+    }
+    const statement = statements.get(key)!;
+    return statement && sha256(statement) === release ? statementFormat.parse(statement).predicate.manifest : null;
+  };
 }
 
 function describeRevocations(workspace: Workspace): string[] {

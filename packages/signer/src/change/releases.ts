@@ -41,22 +41,21 @@ export async function addRelease(
   const entries = new Map<string, Target>(
     artifact.files.map(({ path, length, sha256: digest }) => [path, { length, hashes: { sha256: digest } }]),
   );
-  const bundles = artifact.bundles!;
   const listed = workspace.trustedRole(role) ? workspace.targets(role).signed.targets : {};
   for (const [path, target] of entries)
     if (Object.hasOwn(listed, path) && listed[path]!.hashes.sha256 !== target.hashes.sha256)
       throw signerError('RELEASE_PUBLISHED', `${path} is published with other content`);
-  entries.set(paths.bundles, workspace.keepDocument(paths.bundles, bundles));
+  entries.set(paths.bundles, workspace.keepDocument(paths.bundles, artifact.signatures!.bytes));
   editTargets(workspace, role, entries, now);
   return artifact;
 }
 
-function checkSigned(workspace: Workspace, { name, bundles }: Artifact): void {
+function checkSigned(workspace: Workspace, { name, signatures }: Artifact): void {
   const rules = readSigningRules(workspace.directory);
   const wrong = (what: string): Error => signerError('RELEASE_NOT_SIGNED', `${releaseText(name)} ${what}`);
-  if (!bundles) throw wrong('has no code signature');
+  if (!signatures) throw wrong('has no code signature');
   if (!rules) throw wrong('cannot be judged: there is no code-signing authority');
-  const { short, refused } = weighSignatures({ bundles, component: name.component, ...rules });
+  const { short, refused } = weighSignatures({ bundles: signatures.lines, component: name.component, ...rules });
   if (short.length > 0)
     throw wrong(
       `lacks signatures: ${short.map(({ role }) => role).join(', ')}${refused.length > 0 ? `; ${refused.length} do not count` : ''}`,
@@ -133,8 +132,10 @@ const emptyChannel = (name: string): Channel => ({
 });
 
 /** What the role lists signs the very statement that is packed here. */
-function checkAdded(workspace: Workspace, { name, statementBytes }: Artifact): void {
+function checkAdded(workspace: Workspace, { name, statementBytes, signatures }: Artifact): void {
   const bundles = bundlesOf(workspace, name);
+  // What was packed here signs this statement: that was looked at when it was read.
+  if (bundles && signatures?.bytes.equals(bundles)) return;
   if (!bundles || !readBundles(bundles)[0].statement.equals(statementBytes))
     throw signerError(
       'RELEASE_NOT_ADDED',

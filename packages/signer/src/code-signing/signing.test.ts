@@ -10,7 +10,8 @@ import { after, before, beforeEach, test } from 'node:test';
 import { Encrypter } from 'age-encryption';
 import {
   codesignPayloadType,
-  judgeRelease,
+  judgeSignatures,
+  readBundles,
   keyMaterial,
   revocationsFormat,
   serialize,
@@ -28,7 +29,7 @@ import { newTargets } from '../change/change-edits.ts';
 import { addSign } from '../commands/sign.ts';
 import { generateKeyFiles, insecureScryptWorkFactor, publicKeyOf } from '../keys/key-files.ts';
 import { namedKeyFile, readPublicKey } from '../keys/key-sources.ts';
-import { bundlesFile, readArtifact } from '../releases/artifacts.ts';
+import { bundlesFile, readArtifact, type Signatures } from '../releases/artifacts.ts';
 import { packComponent } from '../releases/packing.ts';
 import { Workspace } from '../workspace/workspace.ts';
 import { mergeBundle, signRelease } from './signing.ts';
@@ -127,7 +128,7 @@ const certificate = (key = at('leaf.key'), url = time.url): string[] => [
   url,
 ];
 const pinned = ['--key', 'pinned', '--passphrase-file', at('passphrase.txt')];
-const bundles = (): Buffer | null => readArtifact(workspace, name).bundles;
+const bundles = (): Buffer | null => readArtifact(workspace, name).signatures?.bytes ?? null;
 async function refuses(code: string, ...words: string[]): Promise<string> {
   const before = bundles();
   const output = await sign(...words, '--json');
@@ -144,7 +145,12 @@ test('two signers make a release that a device accepts; each says what is still 
   const second = (await sign(...pinned, '--json')).json<Answer>();
   assert.deepEqual(second.roles, { vendor: ['vendor'], release: ['pinned'] });
   assert.deepEqual(second.missing, []);
-  const verdict = judgeRelease({ bundles: bundles()!, authority: chain, revocations: noRevocations, expected: name });
+  const verdict = judgeSignatures({
+    bundles: readBundles(bundles()!),
+    authority: chain,
+    revocations: noRevocations,
+    expected: name,
+  });
   assert.equal(verdict.release, readArtifact(workspace, name).release);
 });
 
@@ -262,10 +268,13 @@ test('refuses a private key that signs something else', async () => {
 
 test('keeps to 16 signatures', async () => {
   const { statementBytes } = readArtifact(workspace, name);
-  let lines: Buffer | null = null;
-  for (let index = 0; index < 16; index++)
-    lines = mergeBundle(lines, Buffer.from(bundleLine(statementBytes, p256Key()))).bundles;
-  writeFileSync(bundlesFile(workspace, name), lines!);
+  const signatures = (bytes: Buffer): Signatures => ({ bytes, lines: readBundles(bytes) });
+  let merged: Signatures | null = null;
+  for (let index = 0; index < 16; index++) {
+    const line = signatures(Buffer.from(bundleLine(statementBytes, p256Key())));
+    merged = signatures(mergeBundle(merged, line).bytes);
+  }
+  writeFileSync(bundlesFile(workspace, name), merged!.bytes);
   await refuses('CODESIGN_BUNDLE', ...pinned);
 });
 

@@ -18,7 +18,14 @@ import {
 import { writeDurable } from '@countersign/protocol/node';
 import type { SigningRules } from '../change/signing-rules.ts';
 import { artifactError } from '../releases/artifact-errors.ts';
-import { bundlesFile, readArtifact, releaseText, verifyArtifact, withArtifactLock } from '../releases/artifacts.ts';
+import {
+  bundlesFile,
+  readArtifact,
+  releaseText,
+  verifyArtifact,
+  withArtifactLock,
+  type Signatures,
+} from '../releases/artifacts.ts';
 import { codeSigningError } from './code-signing-errors.ts';
 import type { CertificateSigner, KeySigner } from './statement-signer.ts';
 
@@ -58,8 +65,9 @@ export async function signRelease({
   // Loaded when it is needed: these libraries take longer to load than most commands to run.
   const { signStatement } = await import('./statement-signer.ts');
   const line = await signStatement(artifact.statementBytes, signer, now);
-  checkOwnSignature(line, signer);
-  const own = rules && weighSignatures({ ...rules, bundles: line, component: name.component });
+  const lineBundles = readBundles(line);
+  checkOwnSignature(lineBundles[0], signer);
+  const own = rules && weighSignatures({ ...rules, bundles: lineBundles, component: name.component });
   if (own && !own.signatures[0])
     throw codeSigningError(
       'SIGN_NOT_BELIEVED',
@@ -67,13 +75,13 @@ export async function signRelease({
     );
   return withArtifactLock(workspace, () => {
     // Somebody else may have signed or packed while the authority for timestamps was asked.
-    const current = readArtifact(workspace, name);
+    const current = readArtifact(workspace, name, artifact.signatures);
     if (current.release !== artifact.release)
       throw artifactError('ARTIFACT_BUSY', `${releaseText(name)} was packed again while it was signed`);
-    const { bundles, outcome } = mergeBundle(current.bundles, line);
-    const merged = readBundles(bundles);
-    const weighed = rules && weighSignatures({ ...rules, bundles, component: name.component });
-    writeDurable(bundlesFile(workspace, name), bundles);
+    const { bytes, outcome } = mergeBundle(current.signatures, { bytes: line, lines: lineBundles });
+    const merged = bytes.equals(line) ? lineBundles : readBundles(bytes);
+    const weighed = rules && weighSignatures({ ...rules, bundles: merged, component: name.component });
+    writeDurable(bundlesFile(workspace, name), bytes);
     return {
       release: artifact.release,
       lines: merged.length,
@@ -86,8 +94,7 @@ export async function signRelease({
 }
 
 /** A token or vault may answer anything. @throws SIGN_KEY */
-function checkOwnSignature(line: Buffer, signer: CertificateSigner | KeySigner): void {
-  const { statement, signature } = readBundles(line)[0];
+function checkOwnSignature({ statement, signature }: ReleaseBundle, signer: CertificateSigner | KeySigner): void {
   const signed = preAuthEncoding(statementPayloadType, statement);
   const holds =
     signer.kind === 'key'
@@ -96,17 +103,17 @@ function checkOwnSignature(line: Buffer, signer: CertificateSigner | KeySigner):
   if (!holds) throw codeSigningError('SIGN_KEY', 'what the private key signed does not hold for its public key');
 }
 
-/** The lines with the new one: in the place of the same signer's, else at the end. @throws CODESIGN_BUNDLE */
+/** The lines with the new one: in the place of the same signer's, else at the end. */
 export function mergeBundle(
-  before: Buffer | null,
-  line: Buffer,
-): { readonly bundles: Buffer; readonly outcome: 'added' | 'replaced' } {
-  const lines = before === null ? [] : linesOf(before);
-  const signer = signerOf(readBundles(line)[0]);
-  const place = lines.findIndex((other) => signerOf(readBundles(other)[0]) === signer);
-  if (place === -1) return { bundles: Buffer.concat([...lines, line]), outcome: 'added' };
-  lines[place] = line;
-  return { bundles: Buffer.concat(lines), outcome: 'replaced' };
+  before: Signatures | null,
+  line: Signatures,
+): { readonly bytes: Buffer; readonly outcome: 'added' | 'replaced' } {
+  const lines = before === null ? [] : linesOf(before.bytes);
+  const signer = signerOf(line.lines[0]);
+  const place = before === null ? -1 : before.lines.findIndex((other) => signerOf(other) === signer);
+  if (place === -1) return { bytes: Buffer.concat([...lines, line.bytes]), outcome: 'added' };
+  lines[place] = line.bytes;
+  return { bytes: Buffer.concat(lines), outcome: 'replaced' };
 }
 
 /** Each with its newline. */

@@ -43,7 +43,10 @@ export function addPublishCommands(program: Command): void {
         throw signerError('WORKSPACE_MISSING', `${folder} is no shipped package`, {
           hint: 'name the folder with root.json, codesign.jsonl and devices.jsonl: --package FOLDER',
         });
-      const verified = await verifyRepository(place, shipped, new Date());
+      const bar = terminal.progress('checking files', 1);
+      const verified = await verifyRepository(place, shipped, new Date(), (done, total) =>
+        bar.update(total === 0 ? 1 : done / total),
+      ).finally(() => bar.end());
       const bad = verified.offers.filter(({ verdict }) => verdict !== 'good');
       if (bad.length > 0) process.exitCode = 1;
       terminal.answer(verified, () => {

@@ -2,17 +2,25 @@
  * Reads a repository as a device would: from the shipped root, with the strict profile, every role and every small document. What
  * it returns was verified; nothing of it is stored here.
  */
+import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import {
   authorityPath,
+  channelFormat,
+  checkDocumentBytes,
+  checkDocumentListed,
   consistentTargetName,
+  documentError,
   escapeText,
+  maximumChainBytes,
+  revocationsFormat,
   revocationsPath,
-  sha256,
   type TargetFile,
   type TrustedTargets,
 } from '@countersign/protocol';
 import {
+  checkLocalFile,
+  checkRemoteFile,
   directorySource,
   httpSource,
   lookUp,
@@ -20,6 +28,7 @@ import {
   readIfPresent,
   refresh,
   withResponse,
+  type FileCheck,
   type MetadataSession,
 } from '@countersign/protocol/node';
 import { signerError } from '../workspace/errors.ts';
@@ -31,11 +40,11 @@ export interface PublishedState {
   readonly roles: ReadonlyMap<string, TrustedTargets>;
   /** Authority chains, revocations and channels by target path. */
   readonly documents: ReadonlyMap<string, Buffer>;
-  /** The bytes of a listed target. @throws VERIFY_REFUSED */
-  read(path: string): Promise<Buffer>;
+  /** The bytes of a document, exactly as it is listed. @throws TRUST_DOCUMENT */
+  read(path: string, maximumBytes: number): Promise<Buffer>;
+  /** Reads a large file through and holds it to its length and digest. @throws SOURCE_* TUF_HASH FILE_READ */
+  checkFile(path: string, expected: FileCheck): Promise<void>;
 }
-
-const maximumDocument = 16 << 20;
 
 /** Where a repository is: an http address, or the folder with `metadata` and `targets`. */
 export const isUrl = (place: string): boolean => /^https?:\/\//.test(place);
@@ -52,7 +61,7 @@ export function baseUrl(place: string): URL {
   throw signerError('SERVER_ADDRESS', `"${escapeText(place, 200)}" is no http or https address`);
 }
 
-/** @throws VERIFY_REFUSED TUF_* SOURCE_* */
+/** @throws TRUST_DOCUMENT TUF_* SOURCE_* FILE_READ */
 export async function readPublished(place: string, shipped: ShippedPackage, now: Date): Promise<PublishedState> {
   const source = isUrl(place)
     ? httpSource({ metadataUrl: new URL('metadata/', baseUrl(place)) })
@@ -62,31 +71,44 @@ export async function readPublished(place: string, shipped: ShippedPackage, now:
     // A path of the role that nothing has: the search loads the role.
     await lookUp(session, paths![0]!.replaceAll('*', '-'));
   const roles = new Map([...session.state.targets].filter(([name]) => name !== 'targets'));
-  const read = async (path: string): Promise<Buffer> => {
-    const { target } = await lookUp(session, path);
-    if (!target) throw signerError('VERIFY_REFUSED', `the repository lists no ${escapeText(path)}`);
-    return fetchTarget(place, target);
-  };
+  const read = async (path: string, maximumBytes: number): Promise<Buffer> =>
+    fetchTarget(place, checkDocumentListed(path, (await lookUp(session, path)).target, maximumBytes));
   const documents = new Map<string, Buffer>();
-  for (const path of [
-    authorityPath('codesign'),
-    authorityPath('devices'),
-    revocationsPath,
-    ...Object.keys(roles.get('channels')?.signed.targets ?? {}),
-  ])
-    documents.set(path, await read(path));
-  return { session, roles, documents, read };
+  for (const [path, maximumBytes] of [
+    [authorityPath('devices'), maximumChainBytes],
+    [authorityPath('codesign'), maximumChainBytes],
+    [revocationsPath, revocationsFormat.maximumBytes],
+    ...Object.keys(roles.get('channels')?.signed.targets ?? {}).map((path) => [path, channelFormat.maximumBytes]),
+  ] as [string, number][])
+    documents.set(path, await read(path, maximumBytes));
+  const checkFile = (path: string, expected: FileCheck): Promise<void> => {
+    const name = consistentTargetName(path, expected.sha256);
+    return isUrl(place)
+      ? checkRemoteFile(new URL(`targets/${name}`, baseUrl(place)), expected)
+      : checkLocalFile(targetFile(place, name), expected);
+  };
+  return { session, roles, documents, read, checkFile };
 }
 
+const targetFile = (place: string, name: string): string => join(resolve(place), 'targets', ...name.split('/'));
+
+/** @throws TRUST_DOCUMENT SOURCE_* FILE_READ */
 async function fetchTarget(place: string, target: TargetFile): Promise<Buffer> {
   const name = consistentTargetName(target.path, target.sha256);
-  const wrong = (what: string): Error => signerError('VERIFY_REFUSED', `${escapeText(target.path)} ${what}`);
-  if (target.length > maximumDocument) throw wrong(`has ${target.length} bytes, too many for a document`);
+  const wrong = (what: string): Error => documentError(target.path, what);
   const bytes = isUrl(place)
     ? await download(new URL(`targets/${name}`, baseUrl(place)), target.length, wrong)
-    : readIfPresent(join(resolve(place), 'targets', ...name.split('/')), maximumDocument);
+    : readLocal(targetFile(place, name), target.length, wrong);
+  checkDocumentBytes(target, bytes);
+  return bytes;
+}
+
+function readLocal(file: string, length: number, wrong: (what: string) => Error): Buffer {
+  const { size } = statSync(file, { throwIfNoEntry: false }) ?? {};
+  if (size === undefined) throw wrong('is listed and not there');
+  if (size > length) throw wrong(`has more than the ${length} bytes that are listed`);
+  const bytes = readIfPresent(file, length);
   if (!bytes) throw wrong('is listed and not there');
-  if (bytes.length !== target.length || sha256(bytes) !== target.sha256) throw wrong('is not the file that is listed');
   return bytes;
 }
 

@@ -1,24 +1,33 @@
 /**
  * Judges a published repository as a device would that starts from the shipped package: metadata by both verifiers, authorities,
- * revocations, and every release that a channel offers. Takes no file larger than a document.
+ * revocations, and every release that a channel offers, down to the last byte of every file of it. Documents are read whole; archives
+ * and SBOMs are hashed while they pass and kept nowhere.
  */
 import {
-  messageOf,
+  archivesOf,
   authorityPath,
+  blockedReason,
+  bundleFile,
   channelFormat,
   checkChannel,
-  checkNotRevoked,
-  checkTwoPersons,
   codeOf,
   judgeRelease,
+  maximumBundleBytes,
+  messageOf,
   readChain,
-  readReleaseTexts,
   releasePaths,
+  releaseTextsFormat,
   revocationsFormat,
   revocationsPath,
+  subjectOf,
+  type Channel,
   type CodesignAuthority,
   type Offer,
+  type ReleaseEvidence,
+  type ReleaseName,
   type Revocations,
+  type Statement,
+  type Subject,
 } from '@countersign/protocol';
 import { confirmTargets } from '@countersign/protocol/node';
 import { signerError } from '../workspace/errors.ts';
@@ -43,38 +52,62 @@ export interface Verification {
   readonly offers: readonly VerifiedOffer[];
 }
 
-/** @throws VERIFY_REFUSED with the code that devices would show; SOURCE_* where the place cannot be reached */
-export async function verifyRepository(place: string, shipped: ShippedPackage, now: Date): Promise<Verification> {
+/** Bytes of archives and SBOMs that were read, of all that the offered releases have. */
+export type OnProgress = (done: number, total: number) => void;
+
+/**
+ * @throws VERIFY_REFUSED with the code that devices would show, in the message and as `context.code`; SOURCE_* where the place cannot
+ *   be reached, FILE_READ where a folder cannot be read
+ */
+export async function verifyRepository(
+  place: string,
+  shipped: ShippedPackage,
+  now: Date,
+  onProgress: OnProgress = () => {},
+): Promise<Verification> {
   try {
-    return await judge(await readPublished(place, shipped, now), shipped);
+    return await judge(await readPublished(place, shipped, now), shipped, onProgress);
   } catch (cause) {
     const code = codeOf(cause);
-    if (
-      code === 'VERIFY_REFUSED' ||
-      code === 'SERVER_ADDRESS' ||
-      code?.startsWith('SOURCE_') ||
-      !(cause instanceof Error)
-    )
-      throw cause;
-    throw signerError('VERIFY_REFUSED', `${code ?? 'error'}: ${cause.message}`, { cause });
+    if (isOurs(code) || code?.startsWith('SOURCE_') || !(cause instanceof Error)) throw cause;
+    throw signerError('VERIFY_REFUSED', `${code ?? 'error'}: ${cause.message}`, { cause, context: { code } });
   }
 }
 
-async function judge(state: PublishedState, shipped: ShippedPackage): Promise<Verification> {
+/** What says nothing of the repository. */
+const isOurs = (code: string | undefined): boolean => code === 'SERVER_ADDRESS' || code === 'FILE_READ';
+const isUnreached = (code: string | undefined): boolean =>
+  ['SOURCE_UNREACHABLE', 'SOURCE_TIMEOUT', 'SOURCE_BROKEN', 'SOURCE_STOPPED'].includes(code ?? '');
+
+interface Judging {
+  readonly state: PublishedState;
+  readonly codesign: CodesignAuthority;
+  readonly revocations: Revocations;
+  /** By release: read once, however many channels offer it. */
+  readonly evidence: Map<string, ReleaseEvidence>;
+  /** Holds a large file to what is listed. */
+  checkFile(subject: Subject): Promise<void>;
+}
+
+async function judge(state: PublishedState, shipped: ShippedPackage, onProgress: OnProgress): Promise<Verification> {
   const { session, roles, documents } = state;
   const paths = [...roles.values()].flatMap(({ signed }) => Object.keys(signed.targets));
   await confirmTargets(session, paths);
-  const codesign = readChain('codesign', documents.get(authorityPath('codesign'))!, shipped.codesign).body;
   readChain('devices', documents.get(authorityPath('devices'))!, shipped.devices);
+  const codesign = readChain('codesign', documents.get(authorityPath('codesign'))!, shipped.codesign).body;
   const revocations = revocationsFormat.parse(documents.get(revocationsPath)!, revocationsPath);
-  const offers: VerifiedOffer[] = [];
+  const channels: Channel[] = [];
   for (const [path, bytes] of documents) {
     if (!path.startsWith('channels/')) continue;
     const channel = channelFormat.parse(bytes, path);
     checkChannel(channel, path.slice('channels/'.length, -'.json'.length));
-    for (const offer of channel.offers)
-      offers.push(await judgeOffer(state, channel.channel, offer, codesign, revocations));
+    channels.push(channel);
   }
+  const checkFile = fileChecker(state, channels, onProgress);
+  const judging: Judging = { state, codesign, revocations, evidence: new Map(), checkFile };
+  const offers: VerifiedOffer[] = [];
+  for (const channel of channels)
+    for (const offer of channel.offers) offers.push(await judgeOffer(judging, channel, offer));
   const { root, timestamp, snapshot, targets } = session.state;
   return {
     root: root.signed.version,
@@ -87,46 +120,75 @@ async function judge(state: PublishedState, shipped: ShippedPackage): Promise<Ve
   };
 }
 
-async function judgeOffer(
-  { roles, read }: PublishedState,
-  channel: string,
-  offer: Offer,
-  codesign: CodesignAuthority,
-  revocations: Revocations,
-): Promise<VerifiedOffer> {
-  const { component, version, platform, release } = offer;
-  const name = { channel, component, version, platform };
+async function judgeOffer(judging: Judging, channel: Channel, { release, ...offer }: Offer): Promise<VerifiedOffer> {
+  const { component, version, platform } = offer;
+  const name = { component, version, platform };
+  const said = (verdict: string, reason = ''): VerifiedOffer => ({
+    channel: channel.channel,
+    ...name,
+    verdict,
+    reason,
+  });
+  const blocked = blockedReason(channel, component, version);
+  if (blocked !== undefined) return said('RELEASE_BLOCKED', blocked);
   try {
-    const role = roles.get(`component-${component}`);
-    const paths = releasePaths(component, version, platform);
-    checkNotRevoked(revocations, release, component, version);
-    const bundles = await read(paths.bundles);
-    const verdict = judgeRelease({
-      bundles,
-      authority: codesign,
-      revocations,
-      expected: { component, version, platform },
-    });
-    if (verdict.release !== release)
-      throw signerError('VERIFY_REFUSED', 'it is another release than the channel names');
-    checkTwoPersons(
-      codesign,
-      component,
-      role?.signers ?? [],
-      verdict.signatures.map(({ identity }) => identity),
-    );
-    for (const { name: path, digest, annotations } of verdict.statement.subject) {
-      const target = role?.signed.targets[path];
-      if (target?.hashes.sha256 !== digest.sha256 || target.length !== annotations.length)
-        throw signerError('VERIFY_REFUSED', `${path} is not listed as it was code-signed`);
-    }
-    readReleaseTexts(verdict.statement, await read(paths.texts));
-    return { ...name, verdict: 'good', reason: '' };
+    const { codesign, revocations } = judging;
+    const evidence = await evidenceOf(judging, name);
+    const { statement } = judgeRelease({ name, release, evidence, codesign, revocations });
+    for (const subject of downloadsOf(statement)) await judging.checkFile(subject);
+    return said('good');
   } catch (error) {
-    return {
-      ...name,
-      verdict: codeOf(error) ?? 'INTERNAL',
-      reason: messageOf(error),
-    };
+    const code = codeOf(error);
+    if (isOurs(code) || isUnreached(code)) throw error;
+    return said(code ?? 'INTERNAL', messageOf(error));
   }
+}
+
+/** @throws TRUST_DOCUMENT */
+async function evidenceOf({ state, evidence }: Judging, name: ReleaseName): Promise<ReleaseEvidence> {
+  const { component, version, platform } = name;
+  const paths = releasePaths(component, version, platform);
+  const known = evidence.get(paths.bundles);
+  if (known) return known;
+  const bundles = bundleFile(await state.read(paths.bundles, maximumBundleBytes));
+  const texts = await state.read(paths.texts, releaseTextsFormat.maximumBytes);
+  const role = state.roles.get(`component-${component}`);
+  const read = { bundles, texts, signers: role?.signers ?? [], listed: role?.signed.targets ?? {} };
+  evidence.set(paths.bundles, read);
+  return read;
+}
+
+/** What a device fetches after its approval, in its order; last the SBOM, which is for people. */
+function downloadsOf(statement: Statement): Subject[] {
+  const { name, version, platform, capabilities } = statement.predicate.manifest;
+  const archives = archivesOf(statement, new Set(capabilities.map(({ id }) => id)));
+  return [...archives.map(({ subject }) => subject), subjectOf(statement, releasePaths(name, version, platform).sbom)];
+}
+
+/** Checks each file once, however many channels offer its release, and says how far all of them are. */
+function fileChecker(
+  { roles, checkFile }: PublishedState,
+  channels: readonly Channel[],
+  onProgress: OnProgress,
+): Judging['checkFile'] {
+  const sizes = new Map<string, number>();
+  for (const { component, version, platform } of channels.flatMap(({ offers }) => offers)) {
+    const paths = releasePaths(component, version, platform);
+    const prefix = `components/${component}/${version}/${platform}.`;
+    for (const [path, { length }] of Object.entries(roles.get(`component-${component}`)?.signed.targets ?? {}))
+      if (path.startsWith(prefix) && path !== paths.bundles && path !== paths.texts) sizes.set(path, length);
+  }
+  const total = [...sizes.values()].reduce((sum, length) => sum + length, 0);
+  const outcomes = new Map<string, Promise<void>>();
+  let before = 0;
+  const check = async ({ name, digest, annotations: { length } }: Subject): Promise<void> => {
+    const expected = { length, sha256: digest.sha256 };
+    await checkFile(name, { ...expected, onProgress: (done) => onProgress(before + done, total) });
+    before += length;
+  };
+  return (subject) => {
+    const outcome = outcomes.get(subject.name) ?? check(subject);
+    outcomes.set(subject.name, outcome);
+    return outcome;
+  };
 }

@@ -18,7 +18,7 @@ import {
   releaseTextsFormat,
   sha256,
   statementFormat,
-  type ReleaseBundle,
+  type ReleaseBundles,
   type ReleaseName,
   type Statement,
 } from '@countersign/protocol';
@@ -43,7 +43,7 @@ export interface Artifact {
   /** The signed files; the bundles are not among them. */
   readonly files: readonly ArtifactFile[];
   /** The code signatures so far, all over this very statement; null before the first. */
-  readonly bundles: Buffer | null;
+  readonly signatures: Signatures | null;
 }
 
 const statementName = /^(win32-x64|linux-x64|any)\.statement\.json$/;
@@ -104,8 +104,11 @@ export function findArtifact(workspace: string, text: string): ReleaseName {
   return found[0];
 }
 
-/** The release with its checked statement; its files are only named yet. @throws ARTIFACT_MISSING ARTIFACT_DAMAGED */
-export function readArtifact(workspace: string, name: ReleaseName): Artifact {
+/**
+ * The release with its checked statement; its files are only named yet. `known` are its signatures as they were read before.
+ * @throws ARTIFACT_MISSING ARTIFACT_DAMAGED
+ */
+export function readArtifact(workspace: string, name: ReleaseName, known: Signatures | null = null): Artifact {
   const file = statementFile(workspace, name);
   const statementBytes = readIfPresent(file, statementFormat.maximumBytes);
   if (!statementBytes) throw artifactError('ARTIFACT_MISSING', `${releaseText(name)} has not been packed: no ${file}`);
@@ -118,8 +121,8 @@ export function readArtifact(workspace: string, name: ReleaseName): Artifact {
       cause,
     });
   }
-  const bundles = readSignatures(workspace, name);
-  if (bundles && !bundles.statement.equals(statementBytes))
+  const signatures = readSignatures(workspace, name, known);
+  if (signatures && !signatures.lines[0].statement.equals(statementBytes))
     throw artifactError('ARTIFACT_DAMAGED', `${bundlesFile(workspace, name)} signs another statement than ${file}`, {
       hint: 'one of the two files was replaced: restore both from where the release was signed',
     });
@@ -134,25 +137,31 @@ export function readArtifact(workspace: string, name: ReleaseName): Artifact {
       length: subject.annotations.length,
       sha256: subject.digest.sha256,
     })),
-    bundles: bundles?.bytes ?? null,
+    signatures,
   };
 }
 
 export interface Signatures {
   readonly bytes: Buffer;
-  readonly lines: readonly ReleaseBundle[];
-  /** What they sign. */
-  readonly statement: Buffer;
+  readonly lines: ReleaseBundles;
 }
 
-/** The bundles of a release, whether its statement is there or not; null where nobody signed. @throws ARTIFACT_DAMAGED */
-export function readSignatures(workspace: string, name: ReleaseName): Signatures | null {
+/**
+ * The bundles of a release, whether its statement is there or not; null where nobody signed. The very bytes that are `known` are not
+ * read into bundles again.
+ * @throws ARTIFACT_DAMAGED
+ */
+export function readSignatures(
+  workspace: string,
+  name: ReleaseName,
+  known: Signatures | null = null,
+): Signatures | null {
   const file = bundlesFile(workspace, name);
   const bytes = readIfPresent(file, maximumBundleBytes);
   if (!bytes) return null;
+  if (known?.bytes.equals(bytes)) return known;
   try {
-    const lines = readBundles(bytes);
-    return { bytes, lines, statement: lines[0].statement };
+    return { bytes, lines: readBundles(bytes) };
   } catch (cause) {
     throw artifactError('ARTIFACT_DAMAGED', `${file} cannot be read: ${said(cause)}`, {
       cause,

@@ -32,6 +32,7 @@ import {
   artifactsFolder,
   readArtifact,
   readSignatures,
+  type Signatures,
   releaseText,
   statementFile,
   verifyArtifact,
@@ -78,13 +79,17 @@ export async function packComponent(options: PackOptions): Promise<Packed> {
     checkStatement(statement, release);
     const bytes = statementFormat.serialize(statement);
     const outcome = withArtifactLock(workspace, () => {
-      const before = compareWithExisting(workspace, release, bytes, existing);
+      const signatures = readSignatures(workspace, release);
+      const before = compareWithExisting(workspace, release, bytes, signatures, existing);
       install(workspace, release, scratch, bytes, before);
-      return before === 'absent' ? 'packed' : before === 'other' ? 'replaced' : 'unchanged';
+      return {
+        signatures,
+        word: before === 'absent' ? 'packed' : before === 'other' ? 'replaced' : 'unchanged',
+      } as const;
     });
-    const artifact = readArtifact(workspace, release);
+    const artifact = readArtifact(workspace, release, outcome.signatures);
     await verifyArtifact(artifact);
-    return { artifact, outcome };
+    return { artifact, outcome: outcome.word };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -159,10 +164,10 @@ function compareWithExisting(
   workspace: string,
   name: ReleaseName,
   statement: Buffer,
+  signed: Signatures | null,
   existing: 'refuse' | 'replace',
 ): Existing {
-  const signed = readSignatures(workspace, name);
-  if (signed && !signed.statement.equals(statement))
+  if (signed && !signed.lines[0].statement.equals(statement))
     throw artifactError('ARTIFACT_SIGNED', `${releaseText(name)} was signed with other contents`);
   const before = readIfPresent(statementFile(workspace, name), statementFormat.maximumBytes);
   if (before === undefined) return 'absent';

@@ -26,6 +26,10 @@ export interface DownloadOptions extends ExpectedFile, Omit<HttpLimits, 'pipelin
 /** A line slower than this is not worth the wait: the budget for the whole follows from it. */
 const slowestRate = 20_000;
 
+/** The longest time that so many bytes may take. */
+export const budgetMilliseconds = (bytes: number, rate = slowestRate): number =>
+  Math.ceil((300 + bytes / Math.min(slowestRate, rate)) * 1000);
+
 /**
  * Fetches the file, or the rest of it.
  * @returns how many bytes an earlier transfer had left
@@ -48,8 +52,10 @@ export async function download(options: DownloadOptions): Promise<{ resumed: num
 async function fetchRest(options: DownloadOptions, part: PartialFile): Promise<void> {
   const url = new URL(options.url);
   const { length, rate } = options;
-  const seconds = 300 + (length - part.done) / Math.min(slowestRate, rate ?? slowestRate);
-  const limits = { ...options, totalMilliseconds: options.totalMilliseconds ?? Math.ceil(seconds * 1000) };
+  const limits = {
+    ...options,
+    totalMilliseconds: options.totalMilliseconds ?? budgetMilliseconds(length - part.done, rate),
+  };
   const from = part.done;
   const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
   const again = await withResponse(url, headers, limits, async (response) => {
@@ -68,8 +74,8 @@ async function fetchRest(options: DownloadOptions, part: PartialFile): Promise<v
   });
 }
 
-/** @throws SOURCE_STATUS SOURCE_BROKEN SOURCE_TOO_LARGE TUF_HASH */
-function checkStart({ statusCode, headers }: HttpResponse, url: URL, from: number, length: number): void {
+/** Whether an answer can be the file, or the rest of it. @throws SOURCE_STATUS SOURCE_BROKEN SOURCE_TOO_LARGE TUF_HASH */
+export function checkStart({ statusCode, headers }: HttpResponse, url: URL, from: number, length: number): void {
   if (statusCode !== (from > 0 ? 206 : 200))
     throw nodeError('SOURCE_STATUS', `${describe(url)} answered with status ${statusCode}`);
   const expected = length - from;
