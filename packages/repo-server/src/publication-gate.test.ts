@@ -82,7 +82,7 @@ test('refuses a repository without revocations', async () => {
   repository.renew('revocations').publish();
   await assert.rejects(checkPublication(inputOf(repository)), {
     code: 'PUBLICATION_REFUSED',
-    message: `the repository has no ${revocationsPath}`,
+    message: `a device would refuse it: TRUST_DOCUMENT: trusted metadata does not list ${revocationsPath}`,
   });
 });
 

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { consistentTargetName, openMetadata, readTargets, type TrustedTargets } from '@countersign/protocol';
+import {
+  canonicalBytes,
+  consistentTargetName,
+  openMetadata,
+  readTargets,
+  type TrustedTargets,
+} from '@countersign/protocol';
 import { PublishedRepository } from '../../../test/support/published-repository.ts';
 import { checkContents, type RepositoryView } from './release-gate.ts';
 
@@ -39,7 +45,7 @@ const check = (repository: PublishedRepository, bend?: Bend): Promise<void> =>
   checkContents(viewOf(repository, bend), null, repository.shipped);
 
 const file = { length: 1, hashes: { sha256: '0'.repeat(64) } };
-const texts = 'components/app/1.0.0/any.texts.json';
+const base = 'components/app/1.0.0/any.base.tar.zst';
 
 test('what is published as it was signed is accepted, alone and on top of what was', async () => {
   const repository = sample();
@@ -49,22 +55,24 @@ test('what is published as it was signed is accepted, alone and on top of what w
   await checkContents(viewOf(repository.publish()), before, repository.shipped);
 });
 
-for (const [what, message, bend] of [
+for (const [what, code, bend] of [
   [
     'a file of the release with another length',
-    `${texts} is not listed as it was code-signed`,
-    (targets) => targets[texts] && targets[texts].length++,
+    'DOWNLOAD_NOT_LISTED',
+    (targets) => targets[base] && targets[base].length++,
   ],
   [
     'another file of the release',
-    `${texts} is not listed as it was code-signed`,
-    (targets) => targets[texts] && (targets[texts].hashes = { sha256: '0'.repeat(64) }),
+    'DOWNLOAD_NOT_LISTED',
+    (targets) => targets[base] && (targets[base].hashes = { sha256: '0'.repeat(64) }),
   ],
-  [
-    'a release of which a file is missing',
-    `${texts} is not listed as it was code-signed`,
-    (targets) => delete targets[texts],
-  ],
+  ['a release of which a file is missing', 'TRUST_DOCUMENT', (targets) => delete targets[base]],
+] as const satisfies readonly (readonly [string, string, Bend])[])
+  test(`refuses ${what} with the code of a device`, async () => {
+    await assert.rejects(check(sample(), bend), { code });
+  });
+
+for (const [what, message, bend] of [
   [
     'a file beside the release',
     'components/app/1.0.0/any.more.tar.zst was not code-signed',
@@ -100,27 +108,30 @@ for (const [what, message, bend] of [
     await assert.rejects(check(sample(), bend), { code: 'PUBLICATION_REFUSED', message });
   });
 
-for (const [what, message, change] of [
+for (const [what, code, message, change] of [
   [
     'of a component that has no role',
+    'TRUST_DOCUMENT',
     'channel stable offers other 1.0.0 any, which is not published',
     (repository: PublishedRepository) => ({ ...repository.channel.offers[0]!, component: 'other' }),
   ],
   [
     'of a version that is not published',
+    'TRUST_DOCUMENT',
     'channel stable offers app 2.0.0 any, which is not published',
     (repository: PublishedRepository) => ({ ...repository.channel.offers[0]!, version: '2.0.0' }),
   ],
   [
     'of another statement',
-    'channel stable offers another release of app 1.0.0 than is published',
+    'OFFER_RELEASE',
+    'what is signed of app 1.0.0 is not the release in the channel',
     (repository: PublishedRepository) => ({ ...repository.channel.offers[0]!, release: '0'.repeat(64) }),
   ],
 ] as const)
   test(`refuses an offer ${what}`, async () => {
     const repository = sample();
     repository.channel = { ...repository.channel, offers: [change(repository)] };
-    await assert.rejects(check(repository.publish()), { code: 'PUBLICATION_REFUSED', message });
+    await assert.rejects(check(repository.publish()), { code, message });
   });
 
 test('a release that is revoked is not published anew, and stays where it was published before', async () => {
@@ -131,4 +142,35 @@ test('a release that is revoked is not published anew, and stays where it was pu
   repository.publish();
   await checkContents(viewOf(repository), before, repository.shipped);
   await assert.rejects(check(repository), { code: 'RELEASE_REVOKED' });
+});
+
+test('a release with a file more is judged as the offers that stand name it', async () => {
+  const repository = sample();
+  const [offer] = repository.channel.offers;
+  const before = viewOf(repository);
+  const { files } = repository.addRelease({ name: 'app', version: '1.0.0', notes: { en: 'signed anew' } });
+  assert.ok(files.size > 0);
+  repository.publish();
+  assert.deepEqual(repository.channel.offers, [offer]);
+  await assert.rejects(checkContents(viewOf(repository), before, repository.shipped), { code: 'OFFER_RELEASE' });
+});
+
+test('two channels that offer one release have it judged alike', async () => {
+  const repository = sample();
+  const view = viewOf(repository);
+  const role = view.roles.get('channels')!;
+  const path = 'channels/beta.json';
+  const beta = (offers: object[]) => canonicalBytes({ ...repository.channel, channel: 'beta', offers });
+  (role.signed.targets as Listed)[path] = file;
+  const offered = (change: object): RepositoryView => ({
+    ...view,
+    read: (name, maximum) =>
+      name === path
+        ? Promise.resolve(beta([{ ...repository.channel.offers[0]!, ...change }]))
+        : view.read(name, maximum),
+  });
+  await checkContents(offered({}), null, repository.shipped);
+  await assert.rejects(checkContents(offered({ release: '0'.repeat(64) }), null, repository.shipped), {
+    code: 'OFFER_RELEASE',
+  });
 });

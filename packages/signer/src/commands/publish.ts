@@ -33,7 +33,7 @@ export function addPublishCommands(program: Command): void {
     );
   program
     .command('verify <place>')
-    .description('judge a repository (URL or folder) as a device would')
+    .description('judge a repository (URL or folder) as a device would, down to the last byte of every offered file')
     .option('--package <folder>', 'what ships with a device (usual: the one of the workspace)')
     .action(async (place: string, options: { package?: string }, command: Command) => {
       const terminal = terminalOf(command);
