@@ -1,4 +1,5 @@
 /** The three that judge a release, each as it runs: a device over a socket, the gate of a real server, and `countersign verify`. */
+import { listRefusals } from '../../packages/client/src/trust/refusals.ts';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -25,8 +26,7 @@ export const byDevice: Judge = async (t, repository) => {
   try {
     const plan = await withLock(device, async () => computeDevicePlan(device, await refreshTrust(device)));
     if (plan === null) {
-      const row = device.database.prepare('SELECT code FROM refusal').get() as { code: string } | undefined;
-      return row?.code ?? 'nothing offered';
+      return listRefusals(device)[0]?.code ?? 'nothing offered';
     }
     await addTechnician(device);
     await approveOpenPlan(device);

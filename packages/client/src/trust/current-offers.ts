@@ -16,7 +16,7 @@ import {
 } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 import { readSetting } from '../device/settings.ts';
-import type { DocumentSource } from './documents.ts';
+import type { OpenRepository } from './documents.ts';
 import { keepRelease, readEvidence } from './kept-releases.ts';
 import { isUnreached, type TrustDocuments } from './refresh.ts';
 import { forgetRefusals, recordRefusal, type Refusal } from './refusals.ts';
@@ -33,7 +33,7 @@ export interface CurrentOffers {
 interface Verdict {
   readonly codesign: object;
   readonly revocations: object;
-  /** sha256 of the snapshot; null without a source. */
+  /** sha256 of the snapshot; null without a repository. */
   readonly snapshot: string | null;
   readonly judged: JudgedRelease;
 }
@@ -47,7 +47,7 @@ const verdicts = new WeakMap<Device['database'], Map<string, Verdict>>();
 export async function currentOffers(
   device: Device,
   documents: TrustDocuments,
-  source: DocumentSource | null,
+  repository: OpenRepository | null,
 ): Promise<CurrentOffers> {
   const candidates: Candidate[] = [];
   const judged = new Map<string, JudgedRelease>();
@@ -60,7 +60,7 @@ export async function currentOffers(
       continue;
     }
     try {
-      const verdict = await judgeOffer(device, offer, documents, source);
+      const verdict = await judgeOffer(device, offer, documents, repository);
       if (verdict === null) continue;
       judged.set(release, verdict);
       const { manifest, terms } = verdict.statement.predicate;
@@ -93,11 +93,11 @@ async function judgeOffer(
   device: Device,
   offer: Offer,
   { codesign, revocations }: TrustDocuments,
-  source: DocumentSource | null,
+  repository: OpenRepository | null,
 ): Promise<JudgedRelease | null> {
   let cache = verdicts.get(device.database);
   if (cache === undefined) verdicts.set(device.database, (cache = new Map<string, Verdict>()));
-  const state = source?.session.state;
+  const state = repository?.session.state;
   const snapshot = state?.snapshot?.sha256 ?? null;
   const known = cache.get(offer.release);
   // A role that has expired since is not in the state any more, and has to be looked up again.
@@ -105,10 +105,10 @@ async function judgeOffer(
   if (known?.codesign === codesign && known.revocations === revocations && known.snapshot === snapshot && listed)
     return known.judged;
   const evidence: ReleaseEvidence | null =
-    source === null ? readEvidence(device, offer.release) : await fetchEvidence(device, source, offer);
+    repository === null ? readEvidence(device, offer.release) : await fetchEvidence(device, repository, offer);
   if (evidence === null) return null;
   const judged = judgeEvidence(offer, evidence, { codesign, revocations });
-  if (source !== null) keepRelease(device, offer, judged, evidence);
+  if (repository !== null) keepRelease(device, offer, judged, evidence);
   cache.set(offer.release, { codesign, revocations, snapshot, judged });
   return judged;
 }

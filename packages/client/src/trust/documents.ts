@@ -9,7 +9,7 @@ import type { Device } from '../device/device.ts';
 import type { Connection, Server } from './servers.ts';
 
 /** Where documents come from in one refresh. */
-export interface DocumentSource {
+export interface OpenRepository {
   readonly session: MetadataSession;
   readonly server: Server;
   readonly connection: Connection;
@@ -27,15 +27,15 @@ export function targetUrl(server: Server, target: TargetFile): URL {
  */
 export async function readDocument(
   device: Device,
-  source: DocumentSource,
+  repository: OpenRepository,
   path: string,
   maximumBytes: number,
 ): Promise<{ bytes: Buffer; sha256: string }> {
-  const target = checkDocumentListed(path, (await lookUp(source.session, path)).target, maximumBytes);
+  const target = checkDocumentListed(path, (await lookUp(repository.session, path)).target, maximumBytes);
   const kept = keptDocument(device, path);
   if (kept?.sha256 === target.sha256 && sha256(kept.bytes) === target.sha256)
     return { bytes: Buffer.from(kept.bytes), sha256: target.sha256 };
-  return { bytes: await fetchTarget(source, target), sha256: target.sha256 };
+  return { bytes: await fetchTarget(repository, target), sha256: target.sha256 };
 }
 
 /** The document as it was last accepted; null where it never was. */
@@ -51,7 +51,7 @@ export function keepDocument(device: Device, path: string, bytes: Uint8Array): v
 }
 
 /** A small target into memory: never more bytes than were listed. @throws TRUST_DOCUMENT SOURCE_* */
-async function fetchTarget({ server, connection }: DocumentSource, target: TargetFile): Promise<Buffer> {
+async function fetchTarget({ server, connection }: OpenRepository, target: TargetFile): Promise<Buffer> {
   const url = targetUrl(server, target);
   return withResponse(
     url,

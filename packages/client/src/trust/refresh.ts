@@ -27,7 +27,7 @@ import { clearAlerts, raiseError } from '../device/alerts.ts';
 import { requireLock, type Device } from '../device/device.ts';
 import { readSetting } from '../device/settings.ts';
 import { acceptChain, lastAuthority } from './authorities.ts';
-import { keepDocument, keptDocument, readDocument, type DocumentSource } from './documents.ts';
+import { keepDocument, keptDocument, readDocument, type OpenRepository } from './documents.ts';
 import { allowedHosts, configuredServers, openConnection, type Connection, type Server } from './servers.ts';
 import { trustError } from './trust-errors.ts';
 import { deviceStore, noteSignedTime, readShippedPackage, warnOfClockBehind } from './trust-on-device.ts';
@@ -40,7 +40,7 @@ export interface TrustDocuments {
   readonly channel: Channel;
 }
 
-export interface TrustView extends TrustDocuments, DocumentSource {
+export interface TrustView extends TrustDocuments, OpenRepository {
   /** Whether anything is new since the last poll of this process. */
   readonly changed: boolean;
   /** The one time by which everything in this poll was judged. */
@@ -140,22 +140,22 @@ async function refreshFrom(device: Device, polling: Polling, server: Server): Pr
 
 async function readDocuments(
   device: Device,
-  source: DocumentSource,
+  repository: OpenRepository,
   name: string,
-): Promise<TrustDocuments & DocumentSource> {
-  const devices = await readAuthority(device, source, 'devices');
-  source.connection.allow(allowedHosts(device, devices.regions));
-  const codesign = await readAuthority(device, source, 'codesign');
-  const revocations = await readFormat(device, source, revocationsPath, revocationsFormat);
-  const channel = await readFormat(device, source, channelPath(name), channelFormat, (body) =>
+): Promise<TrustDocuments & OpenRepository> {
+  const devices = await readAuthority(device, repository, 'devices');
+  repository.connection.allow(allowedHosts(device, devices.regions));
+  const codesign = await readAuthority(device, repository, 'codesign');
+  const revocations = await readFormat(device, repository, revocationsPath, revocationsFormat);
+  const channel = await readFormat(device, repository, channelPath(name), channelFormat, (body) =>
     checkChannel(body, name),
   );
-  return { ...source, codesign, devices, revocations, channel };
+  return { ...repository, codesign, devices, revocations, channel };
 }
 
-async function readAuthority<K extends AuthorityKind>(device: Device, source: DocumentSource, kind: K) {
+async function readAuthority<K extends AuthorityKind>(device: Device, repository: OpenRepository, kind: K) {
   const path = authorityPath(kind);
-  const { bytes } = await readDocument(device, source, path, maximumChainBytes);
+  const { bytes } = await readDocument(device, repository, path, maximumChainBytes);
   const { body } = acceptChain(device, kind, bytes);
   keepDocument(device, path, bytes);
   return body;
@@ -163,12 +163,12 @@ async function readAuthority<K extends AuthorityKind>(device: Device, source: Do
 
 async function readFormat<T>(
   device: Device,
-  source: DocumentSource,
+  repository: OpenRepository,
   path: string,
   format: Format<T>,
   check: (body: T) => void = () => {},
 ): Promise<T> {
-  const { bytes } = await readDocument(device, source, path, format.maximumBytes);
+  const { bytes } = await readDocument(device, repository, path, format.maximumBytes);
   const body = format.parse(bytes, path);
   check(body);
   keepDocument(device, path, bytes);

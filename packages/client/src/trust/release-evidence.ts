@@ -16,7 +16,7 @@ import {
   type Target,
 } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
-import { readDocument, type DocumentSource } from './documents.ts';
+import { readDocument, type OpenRepository } from './documents.ts';
 
 /** A release as a channel or a generation names it. */
 export type ReleaseReference = Pick<Offer, 'component' | 'version' | 'platform' | 'release'>;
@@ -48,13 +48,13 @@ export interface ReleaseEvidence {
  */
 export async function fetchEvidence(
   device: Device,
-  source: DocumentSource,
+  repository: OpenRepository,
   offer: ReleaseReference,
 ): Promise<ReleaseEvidence> {
   const paths = releasePaths(offer.component, offer.version, offer.platform);
-  const { bytes: bundles } = await readDocument(device, source, paths.bundles, maximumBundleBytes);
-  const { bytes: texts } = await readDocument(device, source, paths.texts, releaseTextsFormat.maximumBytes);
-  const role = source.session.state.targets.get(`component-${offer.component}`);
+  const { bytes: bundles } = await readDocument(device, repository, paths.bundles, maximumBundleBytes);
+  const { bytes: texts } = await readDocument(device, repository, paths.texts, releaseTextsFormat.maximumBytes);
+  const role = repository.session.state.targets.get(`component-${offer.component}`);
   return { bundles, texts, tufKeyIds: role?.signers ?? [], listed: role?.signed.targets ?? {} };
 }
 
