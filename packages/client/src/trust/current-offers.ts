@@ -40,7 +40,7 @@ interface Verdict {
 const verdicts = new WeakMap<Device['database'], Map<string, Verdict>>();
 
 /**
- * Judges every offer that is for this device now. With a `source` by what trusted metadata lists now; without one (no network) by the
+ * Judges every offer that is for this device now. With a `repository` by what trusted metadata lists now; without one (no network) by the
  * evidence that was good before, against the documents given. Records refusals and releases. The caller holds the device lock.
  * @throws SOURCE_* where something has to be fetched and cannot be
  */
