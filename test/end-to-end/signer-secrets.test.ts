@@ -8,7 +8,7 @@ import { Command } from 'commander';
 import { createAuthority, vendor } from '../../demo/authority.ts';
 import { issuerText } from '../../demo/certificates.ts';
 import { decryptKeyFile, readPublicKeyFile } from '../../packages/signer/src/keys/key-files.ts';
-import { locateKey } from '../../packages/signer/src/keys/key-sources.ts';
+import { locateKey } from '../../packages/signer/src/keys/key-uris.ts';
 import { newTeam, passphrase, type ReleaseTeam } from '../support/release-team.ts';
 import { addCommands } from '../support/signer-program.ts';
 

@@ -72,7 +72,7 @@ export class CodeSigningScene {
     const bad = await this.authority.certify(subject, request);
     const { DSSEBundleBuilder } = await import('@sigstore/sign');
     const { bundleToJSON } = await import('@sigstore/bundle');
-    const { timestampWitness } = await import('../../packages/signer/src/code-signing/timestamp-witness.ts');
+    const { trustedTimestampWitness } = await import('../../packages/signer/src/code-signing/trusted-timestamp-witness.ts');
     const signer = certificateSigner(bad, this.time.url);
     const bundle = await new DSSEBundleBuilder({
       signer: {
@@ -81,7 +81,7 @@ export class CodeSigningScene {
           key: { $case: 'x509Certificate', certificate: bad.pem },
         }),
       },
-      witnesses: [timestampWitness(this.time.url)],
+      witnesses: [trustedTimestampWitness(this.time.url)],
     }).create({ type: 'application/vnd.in-toto+json', data: statementBytes() });
     return Buffer.from(`${JSON.stringify(bundleToJSON(bundle))}\n`);
   }

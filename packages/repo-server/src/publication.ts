@@ -9,7 +9,7 @@ import { shortDigest, consistentTargetName, metadataFileName, sha256, timeText }
 import { serverError } from './errors.ts';
 import { checkPublication } from './publication-gate.ts';
 import type { ShippedChains } from './release-gate.ts';
-import { roleOf, type Current, type Repository } from './repository.ts';
+import { roleOfFile, type Current, type Repository } from './repository.ts';
 import {
   publicationFormat,
   type PublicationRequest,
@@ -182,8 +182,8 @@ export class Publications {
   /** Whether the server died, or the answer got lost, after this very publication was done. */
   async #isStanding(offline: ReadonlyMap<string, Buffer>, { snapshot }: Current): Promise<boolean> {
     const { repository } = this.#options;
-    const names = [...offline.keys()].filter((name) => roleOf(name) !== 'root');
-    if (names.some((name) => snapshot.meta[`${roleOf(name)}.json`]?.version !== parseInt(name, 10))) return false;
+    const names = [...offline.keys()].filter((name) => roleOfFile(name) !== 'root');
+    if (names.some((name) => snapshot.meta[`${roleOfFile(name)}.json`]?.version !== parseInt(name, 10))) return false;
     for (const [name, bytes] of offline) if (!(await repository.holds(name, bytes))) return false;
     return names.length > 0;
   }
@@ -197,7 +197,7 @@ export class Publications {
     const changed = new Map<string, number>();
     for (const name of offline.keys()) {
       const version = parseInt(name, 10);
-      changed.set(roleOf(name), Math.min(version, changed.get(roleOf(name)) ?? Infinity));
+      changed.set(roleOfFile(name), Math.min(version, changed.get(roleOfFile(name)) ?? Infinity));
     }
     for (const [role, version] of changed) {
       const stands =

@@ -96,12 +96,12 @@ export class Repository {
     if (!root) throw serverError('PUBLICATION_REFUSED', 'the first publication holds no root');
     const meta: Record<string, MetaFile> = { ...current?.snapshot.meta };
     for (const [name, bytes] of offline) {
-      const role = roleOf(name);
+      const role = roleOfFile(name);
       if (role !== 'root') meta[`${role}.json`] = describeFile(parseInt(name, 10), bytes);
     }
     const delegated = await this.#delegated(meta, offline);
     for (const name of offline.keys()) {
-      const role = roleOf(name);
+      const role = roleOfFile(name);
       if (role !== 'root' && role !== 'targets' && !delegated.has(role))
         throw serverError('PUBLICATION_REFUSED', `nobody delegates to role ${role}`);
     }
@@ -199,7 +199,7 @@ export class Repository {
 }
 
 /** `component-x` of `5.component-x.json`. */
-export const roleOf = (name: string): string => name.replace(/^\d+\./, '').replace(/\.json$/, '');
+export const roleOfFile = (name: string): string => name.replace(/^\d+\./, '').replace(/\.json$/, '');
 
 function newestGivenRoot(offline: ReadonlyMap<string, Buffer>): Root | undefined {
   const versions = [...offline.keys()].map((name) => Number(/^(\d+)\.root\.json$/.exec(name)?.[1] ?? 0));

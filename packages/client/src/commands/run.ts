@@ -1,6 +1,6 @@
 /** `countersign-device run|install|rollback`: what changes the running generation. */
 import { InvalidArgumentError, type Command } from 'commander';
-import type { Progress as Bar, Terminal } from '@countersign/protocol/node';
+import type { ProgressBar, Terminal } from '@countersign/protocol/node';
 import { findPlan } from '../consent/plan-releases.ts';
 import type { PlanOutcome } from '../generations/plans.ts';
 import type { InstallOutcome, InstallProgress } from '../installing/install-flow.ts';
@@ -63,7 +63,7 @@ function tell(terminal: Terminal, outcome: PlanOutcome): void {
 
 /** Bars for what takes long, a note for each other step. */
 function progressOn(terminal: Terminal): { onProgress: (progress: InstallProgress) => void; end: () => void } {
-  let bar: Bar | null = null;
+  let bar: ProgressBar | null = null;
   let shown = '';
   const end = (): void => {
     bar?.end();

@@ -23,7 +23,7 @@ import { checkLeaf, type LeafCertificate } from './certificate-rules.ts';
 import { codesignError } from './codesign-errors.ts';
 import { matchRoles, type Matching } from './threshold-matching.ts';
 import { readTrustMaterial } from './trust-material.ts';
-import { withTimestamps } from './trusted-timestamp.ts';
+import { withTrustedTimestamps } from './trusted-timestamp.ts';
 
 /** A signature that is believed. */
 export interface CodeSignature {
@@ -203,7 +203,7 @@ function verifyChain(
   kind: 'x509' | 'keyless',
   material: ReturnType<typeof readTrustMaterial>,
 ): Verified {
-  const entity = withTimestamps(toSignedEntity(bundle));
+  const entity = withTrustedTimestamps(toSignedEntity(bundle));
   const stamped = entity.timestamps.filter(({ $case }) => $case === 'timestamp-authority').length;
   if (kind === 'x509') {
     // A certificate outlives its validity only by a timestamp; a log entry is none of a commercial CA's proofs.

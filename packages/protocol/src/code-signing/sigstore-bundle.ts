@@ -12,7 +12,7 @@ import { statementPayloadType } from '../release/statement.ts';
 import { checkLeaf } from './certificate-rules.ts';
 import { codesignError } from './codesign-errors.ts';
 import { readTrustMaterial } from './trust-material.ts';
-import { withTimestamps } from './trusted-timestamp.ts';
+import { withTrustedTimestamps } from './trusted-timestamp.ts';
 
 /** What was signed: its digests as hex, and whether a signature over its bytes by a key holds. */
 export interface SignedArtifact {
@@ -93,7 +93,7 @@ function checkArtifact({ content }: Bundle, { digests }: SignedArtifact): void {
 }
 
 function entityOf(bundle: Bundle, artifact: SignedArtifact): SignedEntity {
-  const entity = withTimestamps(toSignedEntity(bundle));
+  const entity = withTrustedTimestamps(toSignedEntity(bundle));
   if (bundle.content.$case !== 'messageSignature') return entity;
   const { signature, messageDigest } = bundle.content.messageSignature;
   const algorithm = algorithms[messageDigest.algorithm as keyof typeof algorithms];

@@ -13,7 +13,7 @@ class AnyDigestTimestamp extends RFC3161Timestamp {
 }
 
 /** The entity with its timestamps made ready for verification. @throws CODESIGN_TIMESTAMP */
-export function withTimestamps(entity: SignedEntity): SignedEntity {
+export function withTrustedTimestamps(entity: SignedEntity): SignedEntity {
   return {
     ...entity,
     timestamps: entity.timestamps.map((entry) => {

@@ -17,7 +17,7 @@ import type { RoleKeys } from '../keys/role-keys.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { proposeLine } from './chains.ts';
-import { delegate, editDocument, newRoot, newTargets, writeVersion } from './change-edits.ts';
+import { delegate, editDocument, newRoot, emptyTargets, writeVersion } from './change-edits.ts';
 import { noRevocations } from './signing-rules.ts';
 
 type Draft<K extends keyof AuthorityBodies> = Omit<AuthorityBodies[K], 'version' | 'issued' | '_type'>;
@@ -78,7 +78,7 @@ export function bootstrap(
     now,
   );
   writeVersion(workspace, 'root', root, now);
-  writeVersion(workspace, 'targets', newTargets('targets', now), now);
+  writeVersion(workspace, 'targets', emptyTargets('targets', now), now);
   for (const name of ['authority', 'revocations', 'channels'] as const) delegate(workspace, name, roles[name], now);
   editDocument(workspace, 'revocations', revocationsPath, revocationsFormat.serialize(noRevocations), now);
   const empty = { _type: channelType, channel, offers: [], blocked: [] } as const;

@@ -25,7 +25,7 @@ const specVersion = '1.0.34';
 export const expiryOf = (role: string, now: Date): string =>
   timeText(new Date(now.getTime() + (lifetimeDays[role] ?? 365) * dayMilliseconds));
 
-export const newTargets = (role: string, now: Date): Targets => ({
+export const emptyTargets = (role: string, now: Date): Targets => ({
   _type: 'targets',
   spec_version: specVersion,
   version: 1,
@@ -115,5 +115,5 @@ export function delegate(
   const own = workspace.pendingRole(name) ?? workspace.trustedRole(name);
   // A role whose keys change must be signed by the new ones: the published version may not hold any longer.
   if (own) writeVersion(workspace, name, own.signed, now);
-  else writeVersion(workspace, name, newTargets(name, now), now);
+  else writeVersion(workspace, name, emptyTargets(name, now), now);
 }

@@ -3,7 +3,7 @@
  * carries them can only be signed once they are complete, then roots, targets and the rest.
  */
 import { goodSigners, signedBytes, signEnvelope } from '@countersign/protocol';
-import type { OpenKey } from '../keys/key-sources.ts';
+import type { OpenKey } from '../keys/key-uris.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { RoleSignature, Workspace } from '../workspace/workspace.ts';
 import { authorityKinds, keepLine, pendingLine, pendingLines, settleLines } from './chains.ts';

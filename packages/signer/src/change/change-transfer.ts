@@ -16,7 +16,7 @@ import {
   type Root,
   type Targets,
 } from '@countersign/protocol';
-import { bundlesOf, isBundles, offersOf, roleOf } from '../releases/release-bundles.ts';
+import { bundlesOf, isBundles, offersOf, componentRole } from '../releases/release-bundles.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { RoleFile, Workspace } from '../workspace/workspace.ts';
 import { mergeAuthority } from './authority-transfer.ts';
@@ -81,7 +81,7 @@ function offeredBundles(workspace: Workspace): ChangeFile['documents'] {
   const found = new Map<string, Buffer>();
   for (const { component, version, platform } of offersOf(workspace)) {
     const path = releasePaths(component, version, platform).bundles;
-    const target = (workspace.trustedRole(roleOf(component))?.signed as Targets | undefined)?.targets[path];
+    const target = (workspace.trustedRole(componentRole(component))?.signed as Targets | undefined)?.targets[path];
     const bytes = bundlesOf(workspace, { component, version, platform });
     if (bytes && sha256(bytes) === target?.hashes.sha256) found.set(path, bytes);
   }

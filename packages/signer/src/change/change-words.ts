@@ -15,7 +15,7 @@ import {
   type Root,
   type Targets,
 } from '@countersign/protocol';
-import { releaseText } from '../releases/artifacts.ts';
+import { releaseWords } from '../releases/artifacts.ts';
 import { bundlesOf } from '../releases/release-bundles.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { authorityKinds, nextBody, publishedChain } from './chains.ts';
@@ -89,7 +89,7 @@ function describeCapabilities(manifest: Manifest | null, earlier: readonly (Mani
 function manifestReader(workspace: Workspace): (offer: Offer) => Manifest | null {
   const statements = new Map<string, Buffer | null>();
   return ({ release, ...name }) => {
-    const key = releaseText(name);
+    const key = releaseWords(name);
     if (!statements.has(key)) {
       const bundles = bundlesOf(workspace, name);
       statements.set(key, bundles && readBundles(bundles)[0].statement);

@@ -15,7 +15,7 @@ import {
   type PublicKey,
 } from '@countersign/protocol';
 import { identityOf, trustedRootOf } from '../keys/certificate-files.ts';
-import { readPublicKey } from '../keys/key-sources.ts';
+import { readPublicKey } from '../keys/key-uris.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { expiryOf } from './change-edits.ts';

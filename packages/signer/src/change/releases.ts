@@ -11,8 +11,8 @@ import {
   type Offer,
   type Target,
 } from '@countersign/protocol';
-import { findArtifact, readArtifact, releaseText, verifyArtifact, type Artifact } from '../releases/artifacts.ts';
-import { bundlesOf, roleOf } from '../releases/release-bundles.ts';
+import { findArtifact, readArtifact, releaseWords, verifyArtifact, type Artifact } from '../releases/artifacts.ts';
+import { bundlesOf, componentRole } from '../releases/release-bundles.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { editDocument, editTargets } from './change-edits.ts';
@@ -30,7 +30,7 @@ export async function addRelease(
 ): Promise<Artifact> {
   const artifact = readArtifact(workspace.directory, findArtifact(workspace.directory, text));
   const { component, version, platform } = artifact.name;
-  const role = roleOf(component);
+  const role = componentRole(component);
   if (!workspace.delegatedRoles().includes(role))
     throw signerError('ROLE_UNKNOWN', `${component} has no role yet`, {
       hint: `give it one: countersign role delegate ${role} --role-key NAME...`,
@@ -52,7 +52,7 @@ export async function addRelease(
 
 function checkSigned(workspace: Workspace, { name, signatures }: Artifact): void {
   const rules = readSigningRules(workspace.directory);
-  const wrong = (what: string): Error => signerError('RELEASE_NOT_SIGNED', `${releaseText(name)} ${what}`);
+  const wrong = (what: string): Error => signerError('RELEASE_NOT_SIGNED', `${releaseWords(name)} ${what}`);
   if (!signatures) throw wrong('has no code signature');
   if (!rules) throw wrong('cannot be judged: there is no code-signing authority');
   const { short, refused } = weighSignatures({ bundles: signatures.lines, component: name.component, ...rules });
@@ -120,7 +120,7 @@ function makeOffer(workspace: Workspace, text: string, channel: Channel, options
     rollout: { start: options.start ?? timeText(now), stages: options.stages },
   };
   if (options.existing === 'refuse' && channel.offers.some((one) => isSameVersion(one, offer)))
-    throw signerError('OFFER_EXISTS', `${options.channel} offers ${releaseText(name)} already`);
+    throw signerError('OFFER_EXISTS', `${options.channel} offers ${releaseWords(name)} already`);
   return offer;
 }
 
@@ -139,7 +139,7 @@ function checkAdded(workspace: Workspace, { name, statementBytes, signatures }: 
   if (!bundles || !readBundles(bundles)[0].statement.equals(statementBytes))
     throw signerError(
       'RELEASE_NOT_ADDED',
-      `${releaseText(name)} is not in ${roleOf(name.component)} as it is packed and signed here`,
+      `${releaseWords(name)} is not in ${componentRole(name.component)} as it is packed and signed here`,
     );
 }
 

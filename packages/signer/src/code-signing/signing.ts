@@ -21,7 +21,7 @@ import { artifactError } from '../releases/artifact-errors.ts';
 import {
   bundlesFile,
   readArtifact,
-  releaseText,
+  releaseWords,
   verifyArtifact,
   withArtifactLock,
   type Signatures,
@@ -71,13 +71,13 @@ export async function signRelease({
   if (own && !own.signatures[0])
     throw codeSigningError(
       'SIGN_NOT_BELIEVED',
-      `the signature of ${releaseText(name)} would not count: ${own.refused.join('; ')}`,
+      `the signature of ${releaseWords(name)} would not count: ${own.refused.join('; ')}`,
     );
   return withArtifactLock(workspace, () => {
     // Somebody else may have signed or packed while the authority for timestamps was asked.
     const current = readArtifact(workspace, name, artifact.signatures);
     if (current.release !== artifact.release)
-      throw artifactError('ARTIFACT_BUSY', `${releaseText(name)} was packed again while it was signed`);
+      throw artifactError('ARTIFACT_BUSY', `${releaseWords(name)} was packed again while it was signed`);
     const { bytes, outcome } = mergeBundle(current.signatures, { bytes: line, lines: lineBundles });
     const merged = bytes.equals(line) ? lineBundles : readBundles(bytes);
     const weighed = rules && weighSignatures({ ...rules, bundles: merged, component: name.component });

@@ -17,7 +17,7 @@ import {
 import { bundleToJSON } from '@sigstore/bundle';
 import { DSSEBundleBuilder, type Signer, type Witness } from '@sigstore/sign';
 import { codeSigningError } from './code-signing-errors.ts';
-import { timestampWitness } from './timestamp-witness.ts';
+import { trustedTimestampWitness } from './trusted-timestamp-witness.ts';
 
 /** Signs bytes with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. */
 export type RawSign = (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array;
@@ -87,7 +87,7 @@ function certificatePort(
       key: { $case: 'x509Certificate', certificate },
     }),
   };
-  return [signer, [timestampWitness(timestampUrl)]];
+  return [signer, [trustedTimestampWitness(timestampUrl)]];
 }
 
 function keyPort({ publicKey, sign }: KeySigner): [Signer, Witness[]] {

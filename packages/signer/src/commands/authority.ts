@@ -17,7 +17,7 @@ import { authorityKinds, proposeLine } from '../change/chains.ts';
 import { editDocument } from '../change/change-edits.ts';
 import { readDraft } from '../change/drafts.ts';
 import { nextRevocations } from '../change/signing-rules.ts';
-import { readPublicKey } from '../keys/key-sources.ts';
+import { readPublicKey } from '../keys/key-uris.ts';
 import { findArtifact, readArtifact } from '../releases/artifacts.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';

@@ -5,7 +5,7 @@ import { changeFileFormat, readChangeFile } from '../change/change-file.ts';
 import { changeState, isEmpty, signChange, type ChangeState } from '../change/change-signing.ts';
 import { exportChange, importChange } from '../change/change-transfer.ts';
 import { describeChange } from '../change/change-words.ts';
-import { openKeys } from '../keys/key-sources.ts';
+import { openKeys } from '../keys/key-uris.ts';
 import { addKeyOptions, passphrasesOf, type KeyOptions } from '../keys/passphrases.ts';
 import { rebaseChange } from '../publishing/change-rebase.ts';
 import { keepPackage } from '../publishing/shipped-package.ts';

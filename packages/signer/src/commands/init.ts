@@ -5,7 +5,7 @@ import { terminalOf } from '@countersign/protocol/node';
 import { bootstrap, readOnlineKeys, type Bootstrap } from '../change/bootstrap.ts';
 import { signChange } from '../change/change-signing.ts';
 import { readDraft } from '../change/drafts.ts';
-import { openKeys } from '../keys/key-sources.ts';
+import { openKeys } from '../keys/key-uris.ts';
 import { addKeyOptions, passphrasesOf, type KeyOptions } from '../keys/passphrases.ts';
 import { roleKeys, type RoleKeys } from '../keys/role-keys.ts';
 import { keepPackage } from '../publishing/shipped-package.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { keyIdOf } from '@countersign/protocol';
 import { commandOutput } from '../../../../test/support/command-output.ts';
-import { readPublicKey } from '../keys/key-sources.ts';
+import { readPublicKey } from '../keys/key-uris.ts';
 import { addKeyCommands } from './key.ts';
 
 const workspace = mkdtempSync(join(tmpdir(), 'countersign-key-command-'));

@@ -12,7 +12,7 @@ import {
   scryptWorkFactor,
   type KeyType,
 } from '../keys/key-files.ts';
-import { listKeys, locateKey, namedKeyFile, readPublicKey } from '../keys/key-sources.ts';
+import { listKeys, locateKey, namedKeyFile, readPublicKey } from '../keys/key-uris.ts';
 import { askNewPassphrase, askSecret, canAsk, readPassphraseFile } from '../keys/passphrases.ts';
 
 interface GenerateOptions {

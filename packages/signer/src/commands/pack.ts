@@ -1,8 +1,8 @@
 /** `countersign pack FOLDER`. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { terminalOf, type Progress } from '@countersign/protocol/node';
-import { releaseText } from '../releases/artifacts.ts';
+import { terminalOf, type ProgressBar } from '@countersign/protocol/node';
+import { releaseWords } from '../releases/artifacts.ts';
 import { packComponent } from '../releases/packing.ts';
 
 export function addPack(program: Command): void {
@@ -17,7 +17,7 @@ export function addPack(program: Command): void {
 async function pack(folder: string, options: { replace?: true }, command: Command): Promise<void> {
   const { workspace = '.' } = command.optsWithGlobals<{ workspace?: string }>();
   const terminal = terminalOf(command);
-  let shown: { readonly what: string; readonly progress: Progress } | undefined;
+  let shown: { readonly what: string; readonly progress: ProgressBar } | undefined;
   const finish = (): void => shown?.progress.end();
   try {
     const { artifact, outcome } = await packComponent({
@@ -47,8 +47,8 @@ async function pack(folder: string, options: { replace?: true }, command: Comman
       terminal.print(`release ${artifact.release}`);
       terminal.print(
         outcome === 'unchanged'
-          ? `${releaseText(artifact.name)} was packed before, with the same bytes`
-          : `${outcome} ${releaseText(artifact.name)}; next: countersign sign ${releaseText(artifact.name)}`,
+          ? `${releaseWords(artifact.name)} was packed before, with the same bytes`
+          : `${outcome} ${releaseWords(artifact.name)}; next: countersign sign ${releaseWords(artifact.name)}`,
       );
     });
   } finally {

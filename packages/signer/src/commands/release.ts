@@ -2,7 +2,7 @@
 import { shortDigest, timeText, type Offer } from '@countersign/protocol';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { addRelease, changeOffer, nextChannel, offerReleases, writeChannel } from '../change/releases.ts';
-import { releaseText } from '../releases/artifacts.ts';
+import { releaseWords } from '../releases/artifacts.ts';
 import { signerError } from '../workspace/errors.ts';
 import { given, changeWorkspace } from './session.ts';
 
@@ -34,7 +34,7 @@ export function addReleaseCommands(program: Command): void {
         return () =>
           terminal.answer({ added }, () => {
             for (const { release, ...name } of added)
-              terminal.print(`added ${releaseText(name)}, release ${shortDigest(release)}`);
+              terminal.print(`added ${releaseWords(name)}, release ${shortDigest(release)}`);
             terminal.note('next: countersign channel offer, then countersign change sign');
           });
       }),

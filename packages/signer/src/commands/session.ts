@@ -4,7 +4,7 @@ import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
 import { terminalOf, type Terminal } from '@countersign/protocol/node';
 import { readPublicKeyFile } from '../keys/key-files.ts';
-import { listKeys } from '../keys/key-sources.ts';
+import { listKeys } from '../keys/key-uris.ts';
 import { canAsk } from '../keys/passphrases.ts';
 import { keepPackage } from '../publishing/shipped-package.ts';
 import { signerError } from '../workspace/errors.ts';

@@ -4,11 +4,11 @@ import type { Command } from 'commander';
 import { escapeText } from '@countersign/protocol';
 import { nodeError, terminalOf, type Terminal } from '@countersign/protocol/node';
 import { readSigningRules } from '../change/signing-rules.ts';
-import { openCertificate, openPinnedKey } from '../code-signing/signer-sources.ts';
+import { openCertificate, openPinnedKey } from '../code-signing/signing-keys.ts';
 import { signRelease, type Signed } from '../code-signing/signing.ts';
 import type { CertificateSigner, KeySigner } from '../code-signing/statement-signer.ts';
 import { addPassphraseOption, passphrasesOf } from '../keys/passphrases.ts';
-import { findArtifact, releaseText } from '../releases/artifacts.ts';
+import { findArtifact, releaseWords } from '../releases/artifacts.ts';
 import { given } from './session.ts';
 
 interface SignCommandOptions {
@@ -52,7 +52,7 @@ async function sign(release: string, options: SignCommandOptions, command: Comma
       signer,
       rules,
       onProgress: (done, total) =>
-        (progress ??= terminal.progress(`checking ${releaseText(name)}`, total)).update(done),
+        (progress ??= terminal.progress(`checking ${releaseWords(name)}`, total)).update(done),
     });
   } finally {
     progress?.end();
@@ -68,7 +68,7 @@ async function sign(release: string, options: SignCommandOptions, command: Comma
     refused,
   };
   terminal.answer(answer, () => {
-    terminal.print(`${signed.outcome} one signature of ${releaseText(name)}, which now has ${signed.lines}`);
+    terminal.print(`${signed.outcome} one signature of ${releaseWords(name)}, which now has ${signed.lines}`);
     terminal.print(`release ${signed.release}`);
     for (const line of refused) terminal.warn(`does not count: ${escapeText(line)}`);
     if (!matching)
@@ -77,7 +77,7 @@ async function sign(release: string, options: SignCommandOptions, command: Comma
       terminal.print(`role ${role}: ${identities.length === 0 ? 'nobody' : identities.join(', ')}`);
     for (const { role, have, need } of matching.short)
       terminal.print(`role ${role} lacks ${need - have} of ${need} signatures`);
-    if (matching.short.length === 0) terminal.print(`complete; next: countersign release add ${releaseText(name)}`);
+    if (matching.short.length === 0) terminal.print(`complete; next: countersign release add ${releaseWords(name)}`);
   });
 }
 

@@ -14,7 +14,7 @@ const tries = 3;
 /** Asks a person; null where nobody can be asked. */
 export type AskSecret = ((question: string) => Promise<string>) | null;
 
-export interface PassphraseSource {
+export interface Passphrases {
   /**
    * Tries passphrases until `open` gives something. `what` names the key to the person.
    * @throws KEY_PASSPHRASE_NEEDED KEY_PASSPHRASE_WRONG KEY_CANCELLED, and what `open` throws
@@ -23,7 +23,7 @@ export interface PassphraseSource {
 }
 
 /** A source over files (read when first needed) and, after them, a person. */
-export function passphraseSource(files: readonly string[], ask: AskSecret): PassphraseSource {
+export function passphrasesFrom(files: readonly string[], ask: AskSecret): Passphrases {
   const known: string[] = [];
   let read = false;
   return {
@@ -113,5 +113,5 @@ export const addPassphraseOption = (command: Command): Command =>
   command.option('--passphrase-file <file...>', 'files whose first lines are the passphrases, tried in order');
 
 /** The command's passphrases: `--passphrase-file`, then the person where there is a terminal. */
-export const passphrasesOf = (command: Command, options: Pick<KeyOptions, 'passphraseFile'>): PassphraseSource =>
-  passphraseSource(options.passphraseFile ?? [], canAsk(terminalOf(command)) ? askSecret : null);
+export const passphrasesOf = (command: Command, options: Pick<KeyOptions, 'passphraseFile'>): Passphrases =>
+  passphrasesFrom(options.passphraseFile ?? [], canAsk(terminalOf(command)) ? askSecret : null);

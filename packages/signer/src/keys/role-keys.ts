@@ -1,7 +1,7 @@
 /** The keys of a role as people name them. */
 import { keyIdOf, keyMaterial, type PublicKey } from '@countersign/protocol';
 import { signerError } from '../workspace/errors.ts';
-import { readPublicKey } from './key-sources.ts';
+import { readPublicKey } from './key-uris.ts';
 
 export interface RoleKeys {
   readonly keys: Readonly<Record<string, PublicKey>>;

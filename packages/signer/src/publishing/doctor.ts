@@ -4,7 +4,7 @@ import { describeError } from '@countersign/protocol/node';
 import { authorityKinds, pendingLine, publishedChain } from '../change/chains.ts';
 import { changeState, isEmpty } from '../change/change-signing.ts';
 import { readPublicKeyFile } from '../keys/key-files.ts';
-import { listKeys } from '../keys/key-sources.ts';
+import { listKeys } from '../keys/key-uris.ts';
 import { listArtifacts, readArtifact, verifyArtifact } from '../releases/artifacts.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { readPackage } from './shipped-package.ts';

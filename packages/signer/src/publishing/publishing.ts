@@ -27,7 +27,7 @@ interface Missing {
   readonly received: number;
 }
 
-interface NewTarget {
+interface TargetToUpload {
   readonly path: string;
   readonly target: Target;
 }
@@ -37,8 +37,8 @@ const uploadTries = 5;
 const commitMilliseconds = 10 * 60_000;
 
 /** The targets that the change lists and the published roles do not. */
-export function newTargets(workspace: Workspace): NewTarget[] {
-  const found: NewTarget[] = [];
+export function targetsToUpload(workspace: Workspace): TargetToUpload[] {
+  const found: TargetToUpload[] = [];
   for (const role of workspace.pendingRoles()) {
     if (role === 'root' || role === 'targets') continue;
     const before = (workspace.trustedRole(role)?.signed as Targets | undefined)?.targets ?? {};
@@ -63,7 +63,7 @@ export async function publish(
     const names = open.map((one) => ('role' in one ? one.role : `${one.authority} version ${one.version}`));
     throw signerError('CHANGE_UNSIGNED', `not signed by enough keys: ${names.join(', ')}`);
   }
-  const targets = newTargets(workspace);
+  const targets = targetsToUpload(workspace);
   for (const target of targets) checkFile(fileOf(workspace, target), target);
   const api = new Api(server, apiKey);
   const begun = await api.ask<{ id: string; missing: Missing[]; published?: Published }>('POST', 'v1/publications', {
@@ -82,12 +82,12 @@ export async function publish(
     ),
   });
   if (begun.published) return begun.published;
-  const source = (digest: string): string =>
+  const contentOf = (digest: string): string =>
     fileOf(
       workspace,
       targets.find(({ target }) => target.hashes.sha256 === digest)!,
     );
-  await uploadAll(api, begun.id, begun.missing, source, onProgress);
+  await uploadAll(api, begun.id, begun.missing, contentOf, onProgress);
   return api.ask<Published>('POST', `v1/publications/${begun.id}/commit`, undefined, commitMilliseconds);
 }
 
@@ -95,7 +95,7 @@ async function uploadAll(
   api: Api,
   id: string,
   missing: readonly Missing[],
-  source: (digest: string) => string,
+  contentOf: (digest: string) => string,
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   const total = missing.reduce((sum, { length, received }) => sum + length - received, 0);
@@ -109,7 +109,7 @@ async function uploadAll(
       const before = done;
       for (let left = uploadTries; received < length || length === 0; left--) {
         try {
-          received = await api.upload(id, digest, source(digest), received, (sent) => onProgress(before + sent, total));
+          received = await api.upload(id, digest, contentOf(digest), received, (sent) => onProgress(before + sent, total));
           if (received >= length) break;
         } catch (error) {
           // Only a line that broke is tried again, from what the server has.
@@ -126,14 +126,14 @@ async function uploadAll(
 }
 
 /** Where its content lies: among the documents of the change, or in a packed release. @throws WORKSPACE_DAMAGED */
-function fileOf(workspace: Workspace, { path, target }: NewTarget): string {
+function fileOf(workspace: Workspace, { path, target }: TargetToUpload): string {
   if (workspace.changedBytes(path, target)) return workspace.changedDocument(path, target.hashes.sha256!);
   if (path.startsWith('components/')) return artifactFile(workspace.directory, path);
   throw signerError('WORKSPACE_DAMAGED', `${path} of the change is missing in ${workspace.directory}`);
 }
 
 /** Said before anything is sent; the server judges the content. @throws ARTIFACT_MISSING ARTIFACT_DAMAGED */
-function checkFile(file: string, { path, target }: NewTarget): void {
+function checkFile(file: string, { path, target }: TargetToUpload): void {
   const length = statSync(file, { throwIfNoEntry: false })?.size;
   if (length === undefined)
     throw artifactError('ARTIFACT_MISSING', `${path} is not in this workspace: no ${file}`, {

@@ -60,7 +60,7 @@ export const statementFile = (workspace: string, { component, version, platform 
 export const bundlesFile = (workspace: string, { component, version, platform }: ReleaseName): string =>
   artifactFile(workspace, releasePaths(component, version, platform).bundles);
 
-export const releaseText = ({ component, version, platform }: ReleaseName): string =>
+export const releaseWords = ({ component, version, platform }: ReleaseName): string =>
   `${component}@${version}:${platform}`;
 
 /** Every packed release, sorted by its name. */
@@ -111,13 +111,13 @@ export function findArtifact(workspace: string, text: string): ReleaseName {
 export function readArtifact(workspace: string, name: ReleaseName, known: Signatures | null = null): Artifact {
   const file = statementFile(workspace, name);
   const statementBytes = readIfPresent(file, statementFormat.maximumBytes);
-  if (!statementBytes) throw artifactError('ARTIFACT_MISSING', `${releaseText(name)} has not been packed: no ${file}`);
+  if (!statementBytes) throw artifactError('ARTIFACT_MISSING', `${releaseWords(name)} has not been packed: no ${file}`);
   let statement: Statement;
   try {
     statement = statementFormat.parse(statementBytes, file);
     checkStatement(statement, name);
   } catch (cause) {
-    throw artifactError('ARTIFACT_DAMAGED', `${file} is not the statement of ${releaseText(name)}: ${said(cause)}`, {
+    throw artifactError('ARTIFACT_DAMAGED', `${file} is not the statement of ${releaseWords(name)}: ${said(cause)}`, {
       cause,
     });
   }
@@ -179,7 +179,7 @@ export async function verifyArtifact(
   let before = 0;
   for (const { file, length, sha256: expected } of files) {
     const damaged = (what: string, cause?: unknown): Error =>
-      artifactError('ARTIFACT_DAMAGED', `${file} of ${releaseText(name)} ${what}`, { cause });
+      artifactError('ARTIFACT_DAMAGED', `${file} of ${releaseWords(name)} ${what}`, { cause });
     const digest = createHash('sha256');
     let size = 0;
     try {
@@ -200,7 +200,7 @@ export async function verifyArtifact(
   try {
     readReleaseTexts(statement, readIfPresent(file, releaseTextsFormat.maximumBytes) ?? Buffer.alloc(0));
   } catch (cause) {
-    throw artifactError('ARTIFACT_DAMAGED', `${basename(file)} of ${releaseText(name)}: ${said(cause)}`, { cause });
+    throw artifactError('ARTIFACT_DAMAGED', `${basename(file)} of ${releaseWords(name)}: ${said(cause)}`, { cause });
   }
 }
 

@@ -33,7 +33,7 @@ import {
   readArtifact,
   readSignatures,
   type Signatures,
-  releaseText,
+  releaseWords,
   statementFile,
   verifyArtifact,
   withArtifactLock,
@@ -62,7 +62,7 @@ export async function packComponent(options: PackOptions): Promise<Packed> {
   const { workspace, existing = 'refuse' } = options;
   const component = readComponentFolder(options.folder);
   const { name, version, platform } = component.manifest;
-  const release: ReleaseName = { component: name, version, platform };
+  const releaseName: ReleaseName = { component: name, version, platform };
   const scratch = makeScratch(workspace);
   try {
     const subjects = await buildFiles(component, scratch, options);
@@ -76,18 +76,18 @@ export async function packComponent(options: PackOptions): Promise<Packed> {
         terms: digestsOf(component.terms),
       },
     };
-    checkStatement(statement, release);
+    checkStatement(statement, releaseName);
     const bytes = statementFormat.serialize(statement);
     const outcome = withArtifactLock(workspace, () => {
-      const signatures = readSignatures(workspace, release);
-      const before = compareWithExisting(workspace, release, bytes, signatures, existing);
-      install(workspace, release, scratch, bytes, before);
+      const signatures = readSignatures(workspace, releaseName);
+      const before = compareWithExisting(workspace, releaseName, bytes, signatures, existing);
+      place(workspace, releaseName, scratch, bytes, before);
       return {
         signatures,
         word: before === 'absent' ? 'packed' : before === 'other' ? 'replaced' : 'unchanged',
       } as const;
     });
-    const artifact = readArtifact(workspace, release, outcome.signatures);
+    const artifact = readArtifact(workspace, releaseName, outcome.signatures);
     await verifyArtifact(artifact);
     return { artifact, outcome: outcome.word };
   } finally {
@@ -168,17 +168,17 @@ function compareWithExisting(
   existing: 'refuse' | 'replace',
 ): Existing {
   if (signed && !signed.lines[0].statement.equals(statement))
-    throw artifactError('ARTIFACT_SIGNED', `${releaseText(name)} was signed with other contents`);
+    throw artifactError('ARTIFACT_SIGNED', `${releaseWords(name)} was signed with other contents`);
   const before = readIfPresent(statementFile(workspace, name), statementFormat.maximumBytes);
   if (before === undefined) return 'absent';
   if (before.equals(statement)) return 'same';
   if (existing === 'refuse')
-    throw artifactError('ARTIFACT_EXISTS', `${releaseText(name)} was packed with other contents`);
+    throw artifactError('ARTIFACT_EXISTS', `${releaseWords(name)} was packed with other contents`);
   return 'other';
 }
 
 /** Moves the files in; the statement goes first where it is replaced, and comes last. */
-function install(workspace: string, name: ReleaseName, scratch: string, statement: Buffer, before: Existing): void {
+function place(workspace: string, name: ReleaseName, scratch: string, statement: Buffer, before: Existing): void {
   const file = statementFile(workspace, name);
   const folder = dirname(file);
   makeFolder(folder);

@@ -7,13 +7,13 @@ import { readIfPresent } from '@countersign/protocol/node';
 import type { Workspace } from '../workspace/workspace.ts';
 import { bundlesFile } from './artifacts.ts';
 
-export const roleOf = (component: string): string => `component-${component}`;
+export const componentRole = (component: string): string => `component-${component}`;
 
 export const isBundles = (path: string): boolean => path.endsWith('.release.sigstore.jsonl');
 
 /** Null where the role does not list the release, or its signatures are not here. */
 export function bundlesOf(workspace: Workspace, name: ReleaseName): Buffer | null {
-  const role = roleOf(name.component);
+  const role = componentRole(name.component);
   const { targets } = ((workspace.pendingRole(role) ?? workspace.trustedRole(role))?.signed ?? {}) as Partial<Targets>;
   const path = releasePaths(name.component, name.version, name.platform).bundles;
   const target = targets && Object.hasOwn(targets, path) ? targets[path]! : undefined;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { sha256 } from '@countersign/protocol';
-import { newTargets } from '../change/change-edits.ts';
+import { emptyTargets } from '../change/change-edits.ts';
 import {
   createWorkspace,
   editWorkspace,
@@ -22,7 +22,7 @@ let folder: string;
 beforeEach(() => (folder = join(root, String(++count))));
 
 const file = (expires: string) => ({
-  signed: { ...newTargets('channels', new Date()), expires },
+  signed: { ...emptyTargets('channels', new Date()), expires },
   signatures: [],
 });
 const [first, second] = ['2030-01-01T00:00:00Z', '2031-01-01T00:00:00Z'];

@@ -26,7 +26,7 @@ export interface TerminalOptions {
   readonly stderr?: Stream;
 }
 
-export interface Progress {
+export interface ProgressBar {
   /** Units done so far; draws at most ten times a second. */
   update(done: number): void;
   /** Takes the line away. */
@@ -42,7 +42,7 @@ export interface Terminal {
   warn(line: string): void;
   /** Rows under headings, aligned; nothing with --json. */
   table(headings: readonly string[], rows: readonly (readonly string[])[]): void;
-  progress(label: string, total: number): Progress;
+  progress(label: string, total: number): ProgressBar;
   /** The one answer of a command: the object with --json, else what `words` prints. */
   answer(value: object, words: () => void): void;
 }
@@ -85,9 +85,9 @@ const widthOf = (text: string): number => {
   return width;
 };
 
-const idle: Progress = { update: () => {}, end: () => {} };
+const idle: ProgressBar = { update: () => {}, end: () => {} };
 
-function drawProgress(stream: Stream | null, label: string, total: number): Progress {
+function drawProgress(stream: Stream | null, label: string, total: number): ProgressBar {
   if (!stream) return idle;
   let drawn = 0;
   return {

@@ -15,7 +15,7 @@ const maximumReply = 64 * 1024;
 const timeoutMilliseconds = 30_000;
 
 /** A witness that asks the authority at `url` for a timestamp over the signature. */
-export function timestampWitness(url: string): Witness {
+export function trustedTimestampWitness(url: string): Witness {
   return {
     async testify(content) {
       const signature =

@@ -9,8 +9,8 @@ import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { verifySignature } from '@countersign/protocol';
 import { generateKeyFiles, insecureScryptWorkFactor as fast, keyTypes } from './key-files.ts';
-import { listKeys, locateKey, namedKeyFile, openKeys, readPublicKey } from './key-sources.ts';
-import { passphraseSource, type PassphraseSource } from './passphrases.ts';
+import { listKeys, locateKey, namedKeyFile, openKeys, readPublicKey } from './key-uris.ts';
+import { passphrasesFrom, type Passphrases } from './passphrases.ts';
 
 const workspace = mkdtempSync(join(tmpdir(), 'countersign-workspace-'));
 after(() => rmSync(workspace, { recursive: true, force: true }));
@@ -28,7 +28,7 @@ before(async () => {
 });
 
 /** Counts what is decrypted. */
-function counting(source: PassphraseSource): PassphraseSource & { readonly tries: string[] } {
+function counting(source: Passphrases): Passphrases & { readonly tries: string[] } {
   const tries: string[] = [];
   return {
     tries,
@@ -70,7 +70,7 @@ test('new names are plain', () => {
 });
 
 test('signatures of every type hold, for TUF and for certificates', async () => {
-  const keys = await openKeys(workspace, ['ed25519', 'ecdsa', 'rsa'], passphraseSource([firstFile, secondFile], null));
+  const keys = await openKeys(workspace, ['ed25519', 'ecdsa', 'rsa'], passphrasesFrom([firstFile, secondFile], null));
   const bytes = Buffer.from('what is signed');
   for (const { key, sign, signForCertificate } of keys) {
     const signature = Buffer.from(await sign(bytes)).toString('hex');
@@ -82,7 +82,7 @@ test('signatures of every type hold, for TUF and for certificates', async () => 
 });
 
 test('decrypts each key once however it is named, and tries first what opened the key before', async () => {
-  const source = counting(passphraseSource([secondFile, firstFile], null));
+  const source = counting(passphrasesFrom([secondFile, firstFile], null));
   const keys = await openKeys(workspace, ['ecdsa', 'keys/ecdsa.age', 'other', 'file:keys/ecdsa.age'], source);
   assert.deepEqual(
     keys.map(({ uri }) => uri),
@@ -94,14 +94,14 @@ test('decrypts each key once however it is named, and tries first what opened th
 test('asks where the files do not open it, three times, and remembers', async () => {
   const questions: string[] = [];
   const answers = ['wrong-one-a', first];
-  const asking = passphraseSource([secondFile], (question) => {
+  const asking = passphrasesFrom([secondFile], (question) => {
     questions.push(question);
     return Promise.resolve(answers.shift()!);
   });
   assert.equal((await openKeys(workspace, ['ecdsa', 'other'], asking)).length, 2);
   assert.equal(questions.length, 2);
   let asked = 0;
-  const wrong = passphraseSource([], () => {
+  const wrong = passphrasesFrom([], () => {
     asked++;
     return Promise.resolve('never-the-one');
   });
@@ -116,9 +116,9 @@ test('without a terminal it says which flag is missing, or that none of the file
     assert.doesNotMatch(inspect(error, { depth: 10 }), /the-(first|second)-passphrase/);
     return true;
   };
-  await assert.rejects(openKeys(workspace, ['ecdsa'], passphraseSource([], null)), check('KEY_PASSPHRASE_NEEDED'));
+  await assert.rejects(openKeys(workspace, ['ecdsa'], passphrasesFrom([], null)), check('KEY_PASSPHRASE_NEEDED'));
   await assert.rejects(
-    openKeys(workspace, ['ecdsa'], passphraseSource([secondFile], null)),
+    openKeys(workspace, ['ecdsa'], passphrasesFrom([secondFile], null)),
     check('KEY_PASSPHRASE_WRONG'),
   );
   const empty = join(workspace, 'empty.txt');
@@ -127,13 +127,13 @@ test('without a terminal it says which flag is missing, or that none of the file
   writeFileSync(large, 'x'.repeat(5000));
   for (const file of [empty, large, join(workspace, 'absent.txt'), workspace])
     await assert.rejects(
-      openKeys(workspace, ['ecdsa'], passphraseSource([file], null)),
+      openKeys(workspace, ['ecdsa'], passphrasesFrom([file], null)),
       check('KEY_PASSPHRASE_NEEDED'),
     );
 });
 
 test('every name is resolved before the first passphrase is asked', async () => {
-  const source = counting(passphraseSource([firstFile], null));
+  const source = counting(passphrasesFrom([firstFile], null));
   await assert.rejects(openKeys(workspace, ['ecdsa', 'nobody'], source), { code: 'KEY_MISSING' });
   assert.deepEqual(source.tries, []);
 });
@@ -144,7 +144,7 @@ test('a public half is enough to name a key, but not to sign', async () => {
   writeFileSync(publicFile, JSON.stringify(key));
   assert.deepEqual(readPublicKey(workspace, 'keys/visitor.pub.json'), key);
   assert.equal(listKeys(workspace).find(({ name }) => name === 'visitor')?.held, false);
-  await assert.rejects(openKeys(workspace, ['visitor'], passphraseSource([firstFile], null)), { code: 'KEY_MISSING' });
+  await assert.rejects(openKeys(workspace, ['visitor'], passphrasesFrom([firstFile], null)), { code: 'KEY_MISSING' });
   rmSync(publicFile);
 });
 
@@ -152,7 +152,7 @@ test('refuses to sign by a scheme that it does not have', async () => {
   const { publicFile } = namedKeyFile(workspace, 'rsa');
   const key = readPublicKey(workspace, 'rsa');
   writeFileSync(publicFile, JSON.stringify({ ...key, scheme: 'rsassa-pss-sha512' }));
-  await assert.rejects(openKeys(workspace, ['rsa'], passphraseSource([secondFile], null)), { code: 'KEY_TYPE' });
+  await assert.rejects(openKeys(workspace, ['rsa'], passphrasesFrom([secondFile], null)), { code: 'KEY_TYPE' });
   writeFileSync(publicFile, JSON.stringify(key));
 });
 

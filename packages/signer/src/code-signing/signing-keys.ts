@@ -7,14 +7,14 @@ import { extname, resolve } from 'node:path';
 import { codeOf, escapeText } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
 import { keyError } from '../keys/key-errors.ts';
-import { openKeys, type OpenKey } from '../keys/key-sources.ts';
-import type { PassphraseSource } from '../keys/passphrases.ts';
+import { openKeys, type OpenKey } from '../keys/key-uris.ts';
+import type { Passphrases } from '../keys/passphrases.ts';
 import { codeSigningError } from './code-signing-errors.ts';
 import type { CertificateSigner, KeySigner, RawSign } from './statement-signer.ts';
 
 const maximumPemBytes = 64 * 1024;
 
-export interface CertificateSource {
+export interface SigningCertificate {
   /** PEM file, the leaf first. */
   readonly certificate: string;
   /** PEM file, or key URI. */
@@ -25,8 +25,8 @@ export interface CertificateSource {
 /** @throws SIGN_CERTIFICATE SIGN_TIMESTAMP KEY_* */
 export async function openCertificate(
   workspace: string,
-  { certificate, privateKey, timestampUrl }: CertificateSource,
-  passphrases: PassphraseSource,
+  { certificate, privateKey, timestampUrl }: SigningCertificate,
+  passphrases: Passphrases,
 ): Promise<CertificateSigner> {
   checkTimestampUrl(timestampUrl);
   const certificates = readFile(resolve(certificate));
@@ -36,7 +36,7 @@ export async function openCertificate(
 }
 
 /** A pinned key: for tests, and until there is a certificate. @throws KEY_* */
-export async function openPinnedKey(workspace: string, uri: string, passphrases: PassphraseSource): Promise<KeySigner> {
+export async function openPinnedKey(workspace: string, uri: string, passphrases: Passphrases): Promise<KeySigner> {
   const [open] = await openKeys(workspace, [uri], passphrases);
   return { kind: 'key', publicKey: open!.key, sign: open!.sign };
 }
@@ -55,7 +55,7 @@ interface Secret {
   readonly sign: RawSign;
 }
 
-async function openPrivateKey(workspace: string, source: string, passphrases: PassphraseSource): Promise<Secret> {
+async function openPrivateKey(workspace: string, source: string, passphrases: Passphrases): Promise<Secret> {
   const uri = /^(file|pkcs11|azurekms):/i.test(source) || /\.(age|pub\.json)$/.test(source);
   const file = resolve(source);
   const pem = uri ? undefined : readFile(file);
@@ -73,7 +73,7 @@ function certificateKeyOf({ uri, key }: OpenKey): KeyObject {
 }
 
 /** @throws KEY_FILE KEY_PASSPHRASE_* */
-async function openPem(file: string, pem: Buffer, passphrases: PassphraseSource): Promise<Secret> {
+async function openPem(file: string, pem: Buffer, passphrases: Passphrases): Promise<Secret> {
   const text = pem.toString('latin1');
   try {
     const secret = /ENCRYPTED/.test(text)

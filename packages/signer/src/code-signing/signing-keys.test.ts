@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { inspect } from 'node:util';
 import * as asn1 from 'asn1js';
-import { passphraseSource } from '../keys/passphrases.ts';
-import { openCertificate, type CertificateSource } from './signer-sources.ts';
+import { passphrasesFrom } from '../keys/passphrases.ts';
+import { openCertificate, type SigningCertificate } from './signing-keys.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'countersign-signers-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -20,11 +20,11 @@ const write = (name: string, text: string): string => {
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const plain = write('plain.key', pair.privateKey.export({ type: 'sec1', format: 'pem' }) as string);
 const certificate = write('leaf.pem', 'not read here');
-const words = passphraseSource([write('passphrase.txt', passphrase)], null);
+const words = passphrasesFrom([write('passphrase.txt', passphrase)], null);
 
-const open = (more: Partial<CertificateSource>, source = words) =>
+const open = (more: Partial<SigningCertificate>, source = words) =>
   openCertificate(root, { certificate, privateKey: plain, timestampUrl: 'http://tsa.example/', ...more }, source);
-const refuses = (more: Partial<CertificateSource>, code: string, says: RegExp) =>
+const refuses = (more: Partial<SigningCertificate>, code: string, says: RegExp) =>
   assert.rejects(open(more), (error: Error & { code: string; hint: string }) => {
     assert.equal(error.code, code);
     assert.match(`${error.message} ${error.hint}`, says);

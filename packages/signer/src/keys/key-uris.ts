@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { checkArchivePath, codeOf, escapeText, keyIdOf, type PublicKey } from '@countersign/protocol';
 import { keyError } from './key-errors.ts';
 import { decryptKeyFile, readPublicKeyFile, type KeyFile } from './key-files.ts';
-import type { PassphraseSource } from './passphrases.ts';
+import type { Passphrases } from './passphrases.ts';
 
 /** A key that can sign while the command runs. It is also a signer of DSSE envelopes. */
 export interface OpenKey {
@@ -97,7 +97,7 @@ export function listKeys(
 export async function openKeys(
   workspace: string,
   uris: readonly string[],
-  passphrases: PassphraseSource,
+  passphrases: Passphrases,
 ): Promise<OpenKey[]> {
   const named = new Map<string, { uri: string; file: KeyFile; key: PublicKey }>();
   for (const uri of uris) {
