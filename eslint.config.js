@@ -54,7 +54,9 @@ function blocksOf({ source, rooms, entries }) {
     ignores: [...half, ...ignores],
     rules: { 'no-restricted-imports': ['error', { patterns: [...patterns, ...more], paths }] },
   });
-  const names = rooms.join('|');
+  const isFile = (room) => room.endsWith('.ts');
+  const beside = [...entries, ...rooms.filter(isFile)].map((file) => `${source}/${file}`);
+  const escaped = (names) => names.map((name) => name.replaceAll('.', '\\.')).join('|');
   return [
     ...(half.length > 0 ? [] : [block([`${source}/**/*.test.ts`], [], [])]),
     block(
@@ -64,15 +66,25 @@ function blocksOf({ source, rooms, entries }) {
     ),
     block(
       [`${source}/*.ts`],
-      ['**/*.test.ts', ...entries.map((entry) => `${source}/${entry}`)],
-      [{ regex: `^\\./(${names})/`, message: 'what stands beside the rooms is ground for them and imports none' }],
+      ['**/*.test.ts', ...beside],
+      [
+        {
+          regex: `^\\./(${escaped([...rooms, ...entries])})(/|$)`,
+          message: 'what stands beside the rooms is ground for them and imports none',
+        },
+      ],
     ),
     ...rooms.map((room, at) => {
-      const above = [...rooms.slice(at + 1), ...entries.map((entry) => entry.replaceAll('.', '\\.'))].join('|');
+      const above = escaped([...rooms.slice(at + 1), ...entries]);
       return block(
-        [`${source}/${room}/**/*.ts`],
+        [isFile(room) ? `${source}/${room}` : `${source}/${room}/**/*.ts`],
         ['**/*.test.ts'],
-        [{ regex: `^(\\.\\./)+(${above})(/|$)`, message: `${room} imports only rooms below it: see tools/rooms.ts` }],
+        [
+          {
+            regex: `^\\.${isFile(room) ? '' : '\\.'}/(\\.\\./)*(${above})(/|$)`,
+            message: `${room} imports only rooms below it: see tools/rooms.ts`,
+          },
+        ],
       );
     }),
   ];

@@ -34,17 +34,19 @@ export function fileGraph(root: string, source: string): Graph {
 }
 
 /** The room of a file, '' for one that stands beside the rooms. */
-export const roomOf = (file: string): string => (file.includes('/') ? file.split('/')[0]! : '');
+export const roomOf = (file: string, rooms: readonly string[]): string =>
+  file.includes('/') ? file.split('/')[0]! : rooms.includes(file) ? file : '';
 
 /** The same arrows between rooms; files beside the rooms, which anybody may import or which put the rooms together, are left out. */
-export function roomGraph(files: Graph): Graph {
+export function roomGraph(files: Graph, order: readonly string[]): Graph {
   const rooms = new Map<string, Set<string>>();
+  const of = (file: string): string => roomOf(file, order);
   for (const [file, imports] of files) {
-    const room = roomOf(file);
+    const room = of(file);
     if (room === '') continue;
     const known = rooms.get(room) ?? new Set();
     rooms.set(room, known);
-    for (const other of imports) if (roomOf(other) !== '' && roomOf(other) !== room) known.add(roomOf(other));
+    for (const other of imports) if (of(other) !== '' && of(other) !== room) known.add(of(other));
   }
   return rooms;
 }
@@ -92,9 +94,9 @@ export function levels(graph: Graph): number {
 
 if (process.argv[1] === import.meta.filename) {
   const root = resolve(process.argv[2] ?? join(import.meta.dirname, '..'));
-  for (const { source } of packages) {
+  for (const { source, rooms: order } of packages) {
     const files = fileGraph(root, source);
-    const rooms = roomGraph(files);
+    const rooms = roomGraph(files, order);
     const told = (what: string, graph: Graph): string =>
       `${graph.size} ${what}, ${arrows(graph)} arrows, ${levels(graph)} levels, ${circles(graph).length} circles`;
     console.log(`${source}: ${told('files', files)}; ${told('rooms', rooms)}`);

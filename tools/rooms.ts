@@ -1,6 +1,7 @@
 /**
- * The rooms of each package, ground first: a file imports only from its own room and from rooms before it. Files that stand beside
- * the rooms are ground for all of them, apart from the entries, which put the rooms together and may import any.
+ * The rooms of each package, ground first: a file imports only from its own room and from rooms before it. A room is a folder, or one
+ * file that puts the rooms before it together. Other files beside the rooms are ground for all of them, apart from the entries,
+ * which may import any and which nobody imports.
  * `eslint.config.js` holds the order; `test/tidy/rooms.test.ts` holds that every folder is a room and that imports have no circles.
  */
 export interface Rooms {
@@ -28,8 +29,8 @@ export const packages: readonly Rooms[] = [
   },
   {
     source: 'packages/repo-server/src',
-    rooms: ['repository-stores', 'routes'],
-    entries: ['main.ts', 'app.ts', 'server.ts', 'doctor.ts', 'index.ts'],
+    rooms: ['repository-stores', 'routes', 'app.ts', 'server.ts', 'commands'],
+    entries: ['main.ts', 'index.ts'],
   },
   {
     source: 'packages/client/src',

@@ -72,7 +72,8 @@ export class CodeSigningScene {
     const bad = await this.authority.certify(subject, request);
     const { DSSEBundleBuilder } = await import('@sigstore/sign');
     const { bundleToJSON } = await import('@sigstore/bundle');
-    const { trustedTimestampWitness } = await import('../../packages/signer/src/code-signing/trusted-timestamp-witness.ts');
+    const { trustedTimestampWitness } =
+      await import('../../packages/signer/src/code-signing/trusted-timestamp-witness.ts');
     const signer = certificateSigner(bad, this.time.url);
     const bundle = await new DSSEBundleBuilder({
       signer: {

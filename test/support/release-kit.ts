@@ -27,7 +27,7 @@ import { readSetting } from '../../packages/client/src/device/settings.ts';
 import { currentGeneration, type InstalledComponent } from '../../packages/client/src/generations/generations.ts';
 import { addPlan, planState, setPlanState } from '../../packages/client/src/generations/plans.ts';
 import type { ReadyArchive } from '../../packages/client/src/generations/store.ts';
-import type { SignedStatement } from '../../packages/client/src/installing/decided-install.ts';
+import type { PlanStatement } from '../../packages/client/src/installing/decided-install.ts';
 import type { InstallRequest } from '../../packages/client/src/installing/installer.ts';
 import { putRow } from './tampering.ts';
 
@@ -158,7 +158,7 @@ export function prepare(device: Device, wishes: readonly Wish[]): InstallRequest
   };
 }
 
-const signed = ({ statement }: Kit): SignedStatement => ({
+const signed = ({ statement }: Kit): PlanStatement => ({
   bytes: statement,
   statement: statementFormat.parse(statement),
 });

@@ -1,5 +1,4 @@
 /** The three that judge a release, each as it runs: a device over a socket, the gate of a real server, and `countersign verify`. */
-import { listRefusals } from '../../packages/client/src/trust/refusals.ts';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -11,6 +10,7 @@ import { decideInstall } from '../../packages/client/src/installing/decided-inst
 import { fetchArchives } from '../../packages/client/src/installing/downloads.ts';
 import { confirmByBothVerifiers } from '../../packages/client/src/installing/verifiers.ts';
 import { refreshTrust } from '../../packages/client/src/trust/refresh.ts';
+import { listRefusals } from '../../packages/client/src/trust/refusals.ts';
 import { verifyRepository } from '../../packages/signer/src/publishing/verification.ts';
 import { serveRepository, type PublishedRepository } from './published-repository.ts';
 import { publish, startTestServer } from './publishing.ts';

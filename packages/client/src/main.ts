@@ -9,7 +9,7 @@ import { addComponentCommands } from './commands/component.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addInit } from './commands/init.ts';
 import { addPlanCommands } from './commands/plan.ts';
-import { addChangeCommands } from './commands/run.ts';
+import { addRunCommands } from './commands/run.ts';
 import { addStatusCommands } from './commands/status.ts';
 import { defaultDirectory } from './platform/folder-safety.ts';
 
@@ -18,7 +18,7 @@ const program = new Command('countersign-device')
   .option('--dir <folder>', "the device's data folder", defaultDirectory());
 for (const add of [
   addInit,
-  addChangeCommands,
+  addRunCommands,
   addPlanCommands,
   addStatusCommands,
   addCapabilityCommands,

@@ -4,7 +4,8 @@ import type { Repository } from './repository.ts';
 
 export type Colour = 'green' | 'amber' | 'red';
 
-export interface Finding {
+export interface Concern {
+  readonly code: 'NOTHING_PUBLISHED' | 'ROLE_MISSING' | 'ROLE_EXPIRED' | 'ROLE_EXPIRES' | 'RENEWAL_FAILED';
   readonly colour: Colour;
   readonly what: string;
   /** Who mends it. */
@@ -14,7 +15,7 @@ export interface Finding {
 export interface Readiness {
   readonly colour: Colour;
   readonly scanned: boolean;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly Concern[];
   readonly expires: Readonly<Record<string, string>>;
 }
 
@@ -27,7 +28,7 @@ const notice: Record<string, readonly [amber: number, red: number]> = {
   channels: [21, 5],
 };
 const usual: readonly [amber: number, red: number] = [60, 14];
-const owners: Record<string, Finding['who']> = {
+const owners: Record<string, Concern['who']> = {
   root: 'key holders',
   targets: 'key holders',
   authority: 'key holders',
@@ -44,10 +45,11 @@ export async function readReadiness(
   now: Date,
   renewalFailure: string | null,
 ): Promise<Readiness> {
-  const findings: Finding[] = [];
+  const findings: Concern[] = [];
   const expires: Record<string, string> = {};
   const current = await repository.current();
-  if (!current) findings.push({ colour: 'red', what: 'nothing is published yet', who: 'key holders' });
+  if (!current)
+    findings.push({ code: 'NOTHING_PUBLISHED', colour: 'red', what: 'nothing is published yet', who: 'key holders' });
   else {
     expires.root = current.root.expires;
     expires.timestamp = current.timestamp.expires;
@@ -56,19 +58,35 @@ export async function readReadiness(
       const role = name.replace(/\.json$/, '');
       const file = repository.metadata.get(metadataFileName(role, version));
       if (file) expires[role] = (openMetadata(file.bytes, role).signed() as { expires: string }).expires;
-      else findings.push({ colour: 'red', what: `the metadata of role ${role} is missing`, who: 'operator' });
+      else
+        findings.push({
+          code: 'ROLE_MISSING',
+          colour: 'red',
+          what: `the metadata of role ${role} is missing`,
+          who: 'operator',
+        });
     }
   }
   for (const [role, time] of Object.entries(expires)) {
     const left = (Date.parse(time) - now.getTime()) / day;
     const [amber, red] = notice[role] ?? usual;
     const who = owners[role] ?? 'component team';
-    if (left <= 0) findings.push({ colour: 'red', what: `role ${role} expired on ${time}`, who });
+    if (left <= 0) findings.push({ code: 'ROLE_EXPIRED', colour: 'red', what: `role ${role} expired on ${time}`, who });
     else if (left < amber)
-      findings.push({ colour: left < red ? 'red' : 'amber', what: `role ${role} expires on ${time}`, who });
+      findings.push({
+        code: 'ROLE_EXPIRES',
+        colour: left < red ? 'red' : 'amber',
+        what: `role ${role} expires on ${time}`,
+        who,
+      });
   }
   if (renewalFailure !== null)
-    findings.push({ colour: 'red', what: `renewing the online roles fails: ${renewalFailure}`, who: 'operator' });
+    findings.push({
+      code: 'RENEWAL_FAILED',
+      colour: 'red',
+      what: `renewing the online roles fails: ${renewalFailure}`,
+      who: 'operator',
+    });
   const colour = findings.some((finding) => finding.colour === 'red') ? 'red' : findings.length > 0 ? 'amber' : 'green';
   return { colour, scanned, findings, expires };
 }

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PublishedRepository } from '../../../test/support/published-repository.ts';
 import { makeServerFolder, type ServerFolder } from '../../../test/support/publishing.ts';
-import { diagnose } from './doctor.ts';
+import { diagnose } from '@countersign/protocol/node';
+import { serverChecks } from './doctor.ts';
+import { DirectoryStore } from './repository-stores/directory.ts';
 import { startServer, type ServerOptions } from './server.ts';
 
 const repository = new PublishedRepository();
@@ -52,7 +54,7 @@ test('refuses a shipped package that nobody signed', async () => {
   ] as const) {
     const folder = makeServerFolder(repository);
     const text = repository.shipped[name].toString();
-    const bent = name === 'root' ? text.replace(/"sig":"../, '"sig":"00') : text.replace(/"sig":"..../, '"sig":"AAAA');
+    const bent = text.replace(/"sig":"(..)/, (_, start) => `"sig":"${start === '00' ? '01' : '00'}`);
     assert.notEqual(bent, text);
     writeFileSync(folder.shipped[name], bent);
     await assert.rejects(startAndStop(optionsOf(folder)), (error: { code: string }) => code.test(error.code));
@@ -66,5 +68,8 @@ test('a folder without a server has none to start nor to examine', async () => {
   rmSync(join(folder.directory, 'server', 'online-keys.secret.json'));
   await assert.rejects(startAndStop(optionsOf(folder)), { code: 'SERVER_MISSING', message: /holds no server$/ });
   const empty = mkdtempSync(join(tmpdir(), 'countersign-empty-'));
-  await assert.rejects(diagnose(empty, new Date()), { code: 'SERVER_MISSING', message: /holds no server$/ });
+  assert.throws(() => serverChecks(empty, new DirectoryStore(empty), new Date()), {
+    code: 'SERVER_MISSING',
+    message: /holds no server$/,
+  });
 });

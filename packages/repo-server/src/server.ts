@@ -5,7 +5,17 @@ import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { codeOf, readChain, sha256, trustRoot } from '@countersign/protocol';
-import { describeError, makeFolder, readIfPresent, removeLeftovers, writeDurable } from '@countersign/protocol/node';
+import {
+  describeError,
+  makeFolder,
+  readIfPresent,
+  readShippedFile,
+  removeLeftovers,
+  shippedFiles,
+  writeDurable,
+  type ShippedFile,
+  type ShippedPackage,
+} from '@countersign/protocol/node';
 import { buildApp, usualLimits, type Limits } from './app.ts';
 import { serverError } from './errors.ts';
 import { lockInstance } from './instance-lock.ts';
@@ -17,6 +27,7 @@ import { readReadiness } from './readiness.ts';
 import { DirectoryStore } from './repository-stores/directory.ts';
 import { Repository } from './repository.ts';
 import { Staging } from './staging.ts';
+import { stateFolder } from './state-folder.ts';
 
 export interface ServerOptions {
   /** The folder of `metadata/` and `targets/`; the server's own state lies in `server/` below it. */
@@ -37,7 +48,6 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-export const stateFolder = (directory: string): string => join(directory, 'server');
 const renewalMilliseconds = 10 * 60_000;
 const stagingMilliseconds = 7 * 24 * 3_600_000;
 
@@ -132,20 +142,16 @@ function makeStaging(directory: string): string {
   return folder;
 }
 
-interface Shipped {
-  readonly root: Buffer;
-  readonly codesign: Buffer;
-  readonly devices: Buffer;
-}
-
 /** Trust is given once, by the operator, and never by whoever publishes first. @throws SERVER_ROOT */
-function takeShipped(state: string, { root, codesign, devices }: ServerOptions): Shipped {
-  const take = (name: string, given: string | undefined): Buffer => {
-    const kept = readIfPresent(join(state, name), 8 << 20);
-    const offered = given === undefined ? undefined : readIfPresent(given, 8 << 20);
-    if (given !== undefined && !offered) throw serverError('SERVER_ROOT', `${given} is missing`);
+function takeShipped(state: string, given: Pick<ServerOptions, ShippedFile>): ShippedPackage {
+  const take = (part: ShippedFile): Buffer => {
+    const name = shippedFiles[part];
+    const file = given[part];
+    const kept = readShippedFile(join(state, name));
+    const offered = file === undefined ? undefined : readShippedFile(file);
+    if (file !== undefined && !offered) throw serverError('SERVER_ROOT', `${file} is missing`);
     if (kept && offered && sha256(kept) !== sha256(offered))
-      throw serverError('SERVER_ROOT', `${given!} is not the file that this server was first given`);
+      throw serverError('SERVER_ROOT', `${file!} is not the file that this server was first given`);
     const bytes = kept ?? offered;
     if (!bytes)
       throw serverError('SERVER_ROOT', `the server was given no ${name}`, {
@@ -153,19 +159,13 @@ function takeShipped(state: string, { root, codesign, devices }: ServerOptions):
       });
     return bytes;
   };
-  const shipped = {
-    root: take('root.json', root),
-    codesign: take('codesign.jsonl', codesign),
-    devices: take('devices.jsonl', devices),
-  };
+  const shipped = { root: take('root'), codesign: take('codesign'), devices: take('devices') };
   trustRoot(shipped.root);
   readChain('codesign', shipped.codesign, shipped.codesign);
   readChain('devices', shipped.devices, shipped.devices);
-  for (const [name, bytes] of [
-    ['root.json', shipped.root],
-    ['codesign.jsonl', shipped.codesign],
-    ['devices.jsonl', shipped.devices],
-  ] as const)
-    if (!readIfPresent(join(state, name), 8 << 20)) writeDurable(join(state, name), bytes);
+  for (const part of ['root', 'codesign', 'devices'] as const) {
+    const file = join(state, shippedFiles[part]);
+    if (!readShippedFile(file)) writeDurable(file, shipped[part]);
+  }
   return shipped;
 }

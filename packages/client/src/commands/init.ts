@@ -6,13 +6,19 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { shortDigest, keyIdOf, sha256, type PublicKey } from '@countersign/protocol';
 import { InvalidArgumentError, type Command } from 'commander';
-import { makeFolder, readIfPresent, terminalOf, writeDurable } from '@countersign/protocol/node';
+import {
+  makeFolder,
+  readShippedFile,
+  shippedFiles,
+  terminalOf,
+  writeDurable,
+  type ShippedFile,
+  type ShippedPackage,
+} from '@countersign/protocol/node';
 import { transact } from '../device/database.ts';
 import { closeDevice, createDevice, type Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
 import { writeSettings, type Settings } from '../device/settings.ts';
-
-const shippedFiles = { root: 'root.json', codesign: 'codesign.jsonl', devices: 'devices.jsonl' } as const;
 
 interface InitOptions {
   readonly dir: string;
@@ -61,11 +67,11 @@ function initDevice(options: InitOptions): string {
   }
 }
 
-function takeOver(device: Device, options: InitOptions, files: Record<keyof typeof shippedFiles, Buffer>): string {
+function takeOver(device: Device, options: InitOptions, files: ShippedPackage): string {
   const { directory, database } = device;
   makeFolder(join(directory, 'package'));
   for (const [kind, name] of Object.entries(shippedFiles))
-    writeDurable(join(directory, 'package', name), files[kind as keyof typeof files]);
+    writeDurable(join(directory, 'package', name), files[kind as ShippedFile]);
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const key: PublicKey = {
     keytype: 'ecdsa',
@@ -92,9 +98,9 @@ function takeOver(device: Device, options: InitOptions, files: Record<keyof type
   return settings.device;
 }
 
-function readPackage(folder: string): Record<keyof typeof shippedFiles, Buffer> {
+function readPackage(folder: string): ShippedPackage {
   const read = (name: string): Buffer => {
-    const bytes = readIfPresent(join(folder, name), 8 << 20);
+    const bytes = readShippedFile(join(folder, name));
     if (!bytes) throw clientError('DEVICE_PACKAGE', `${join(folder, name)} is missing`);
     return bytes;
   };

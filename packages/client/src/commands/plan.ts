@@ -1,7 +1,7 @@
 /** `countersign-device check|plan|approve|decline|hold`: what is on offer here, and a person's answer to it. */
 import { shortDigest, timeText } from '@countersign/protocol';
 import { InvalidArgumentError, type Command } from 'commander';
-import { writeDurable, type Terminal } from '@countersign/protocol/node';
+import { canAsk, writeDurable, type Terminal } from '@countersign/protocol/node';
 import type { Answer, Answers } from '../consent/approval-record.ts';
 import { signAnswer, type RecordedAnswer } from '../consent/approvals.ts';
 import { decisionsTemplate, readDecisionsFile } from '../consent/decisions-file.ts';
@@ -16,7 +16,7 @@ import { handlersOf } from '../service/handlers.ts';
 import { perform } from '../service/intents.ts';
 import type { PollResult } from '../service/polling.ts';
 import { askAccount, askDecisions, askReason, screenWidth } from './approval-questions.ts';
-import { addPersonOptions, canAsk, signPersonIn, withDevice, type PersonOptions } from './session.ts';
+import { addPersonOptions, signPersonIn, withDevice, type PersonOptions } from './session.ts';
 
 interface AnswerOptions extends PersonOptions {
   readonly decisions?: string;

@@ -9,7 +9,7 @@ import { perform } from '../service/intents.ts';
 import { serve } from '../service/service.ts';
 import { addPersonOptions, askerOf, withDevice, type PersonOptions } from './session.ts';
 
-export function addChangeCommands(program: Command): void {
+export function addRunCommands(program: Command): void {
   program
     .command('run')
     .description('be the service: poll, answer commands, carry out what was approved')

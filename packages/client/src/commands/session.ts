@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isCancel, password as askPassword } from '@clack/prompts';
 import type { Command } from 'commander';
-import { terminalOf, type Terminal } from '@countersign/protocol/node';
+import { canAsk, terminalOf, type Terminal } from '@countersign/protocol/node';
 import { signIn, type SignedIn } from '../consent/accounts.ts';
 import { closeDevice, openDevice, type Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
@@ -34,10 +34,6 @@ export const addPersonOptions = (command: Command): Command =>
   command
     .option('--account <name>', 'account that signs')
     .option('--password-file <file>', 'read the password from the first line of a file');
-
-/** True when questions can be asked: a terminal on both sides and no `--json`. */
-export const canAsk = (terminal: Terminal): boolean =>
-  process.stdin.isTTY === true && process.stdout.isTTY === true && !terminal.json;
 
 /** Signs the person in. @throws INPUT_NEEDED where nobody can be asked; ACCOUNT_REFUSED ACCOUNT_LOCKED */
 export async function signPersonIn(device: Device, terminal: Terminal, options: PersonOptions): Promise<SignedIn> {

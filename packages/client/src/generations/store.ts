@@ -11,7 +11,14 @@ import { existsSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf, codeOf, type CountersignError } from '@countersign/protocol';
-import { makeFolder, syncFolder, unpackArchive, verifyTree, writeFailure } from '@countersign/protocol/node';
+import {
+  makeFolder,
+  syncFolder,
+  unpackArchive,
+  verifyTree,
+  writeFailure,
+  type UnpackedFile,
+} from '@countersign/protocol/node';
 import { timeText } from '../device/audit.ts';
 import { requireLock, stagingFolder, storeFolder, type Device } from '../device/device.ts';
 import { removeTree } from '../platform/removal.ts';
@@ -26,13 +33,6 @@ export interface ReadyArchive {
   readonly unpacked: number;
   readonly files: number;
   readonly file: string;
-}
-
-export interface StoredFile {
-  readonly path: string;
-  readonly sha256: string;
-  readonly length: number;
-  readonly executable: boolean;
 }
 
 interface ArchiveRow {
@@ -58,10 +58,10 @@ export const archiveFolder = (device: Device, sha256: string): string =>
 /** The first 16 digits: short enough for the paths of Windows. */
 const folderName = (sha256: string): string => sha256.slice(0, 16);
 
-export function archiveFiles(device: Device, sha256: string): readonly StoredFile[] {
+export function archiveFiles(device: Device, sha256: string): readonly UnpackedFile[] {
   const row = device.database.prepare('SELECT files FROM archive WHERE sha256 = ?').get(sha256) as
     { files: Uint8Array } | undefined;
-  return row === undefined ? [] : (JSON.parse(new TextDecoder().decode(row.files)) as StoredFile[]);
+  return row === undefined ? [] : (JSON.parse(new TextDecoder().decode(row.files)) as UnpackedFile[]);
 }
 
 export interface StoreOptions {

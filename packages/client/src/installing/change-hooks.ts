@@ -18,19 +18,19 @@ export interface ChangeProgress {
   readonly done?: number;
   readonly total?: number;
 }
-export type OnProgress = (progress: ChangeProgress) => void;
+export type OnChangeProgress = (progress: ChangeProgress) => void;
 
 export class ChangeHooks {
   readonly #device: Device;
   readonly #job: Pick<Job, 'id' | 'transitions'>;
   readonly #affected: ReadonlySet<string>;
-  readonly #onProgress: OnProgress | undefined;
+  readonly #onProgress: OnChangeProgress | undefined;
 
   constructor(
     device: Device,
     job: Pick<Job, 'id' | 'transitions'>,
     affected: ReadonlySet<string>,
-    onProgress: OnProgress | undefined,
+    onProgress: OnChangeProgress | undefined,
   ) {
     this.#device = device;
     this.#job = job;

@@ -20,7 +20,7 @@ import { keptRelease } from '../trust/kept-releases.ts';
 import { trustError } from '../trust/trust-errors.ts';
 
 /** The exact bytes that were signed, and what they say. */
-export interface SignedStatement {
+export interface PlanStatement {
   readonly bytes: Uint8Array;
   readonly statement: Statement;
 }
@@ -29,7 +29,7 @@ export interface SignedStatement {
 export interface DecidedInstall extends DecidedPlan {
   readonly digest: string;
   readonly plan: Plan;
-  readonly statements: ReadonlyMap<string, SignedStatement>;
+  readonly statements: ReadonlyMap<string, PlanStatement>;
 }
 
 /** What the approval makes of the plan. @throws APPROVAL_PLAN_UNKNOWN PLAN_NOT_READY */
@@ -38,7 +38,7 @@ export function decideInstall(device: Device, digest: string): DecidedInstall {
   const approval = readApproval(device, digest);
   if (approval === null || !waitingStates.includes(state))
     throw trustError('PLAN_NOT_READY', `plan ${shortDigest(digest)} is ${state}, expected is an approved one`);
-  const statements = new Map<string, SignedStatement>();
+  const statements = new Map<string, PlanStatement>();
   for (const { component, to } of plan.steps)
     if (to !== null) statements.set(component, readStatement(device, component, to.release));
   const installed = new Map<string, Manifest>(
@@ -49,7 +49,7 @@ export function decideInstall(device: Device, digest: string): DecidedInstall {
 }
 
 /** The statement that was judged when the release was offered, or the one that runs: both by the digest in the plan. */
-function readStatement(device: Device, component: string, release: string): SignedStatement {
+function readStatement(device: Device, component: string, release: string): PlanStatement {
   const bytes = keptRelease(device, release)?.statement ?? installedStatement(device, release);
   // The plan digest binds the release digest, and this binds the bytes.
   if (bytes === null || sha256(bytes) !== release)

@@ -25,7 +25,7 @@ import { writeGrants } from '../generations/grants.ts';
 import { quarantine, raiseHighest } from '../generations/install-history.ts';
 import { endJob, enterPhase, forwardBudget, openJob, type Failure, type Job } from '../generations/journal.ts';
 import { keepOutcome, setPlanState, type PlanOutcome, type PlanState } from '../generations/plans.ts';
-import { ChangeHooks, type OnProgress } from './change-hooks.ts';
+import { ChangeHooks, type OnChangeProgress } from './change-hooks.ts';
 import { ComponentFailure } from './probation.ts';
 
 export type Outcome =
@@ -36,7 +36,7 @@ export type Outcome =
 export interface DriveOptions {
   /** Runs inside the switching transaction: decisions of the plan become true together with its components. */
   readonly atSwitch?: () => void;
-  readonly onProgress?: OnProgress | undefined;
+  readonly onProgress?: OnChangeProgress | undefined;
 }
 
 /** Takes the open job to its end. @throws what stops even the way back, such as DISK_FULL; calling again goes on */

@@ -3,7 +3,7 @@
  * service. A part that cannot be looked at is a finding itself.
  */
 import { codeOf } from '@countersign/protocol';
-import { describeError, httpSource } from '@countersign/protocol/node';
+import { httpSource, type Check, type Findings } from '@countersign/protocol/node';
 import { listAccounts } from '../consent/accounts.ts';
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';
@@ -17,60 +17,56 @@ import { lastAuthority } from '../trust/authorities.ts';
 import { allowedHosts, configuredServers, openConnection, type Server } from '../trust/servers.ts';
 import { readShippedPackage } from '../trust/trust-on-device.ts';
 
-export interface Diagnosis {
-  readonly code: string;
-  readonly what: string;
-  readonly mend: string;
-}
-
 const littleSpace = 1 << 30;
 const dayMilliseconds = 24 * 3600_000;
 
-/** Looks at everything; findings in the order in which they should be mended. */
-export async function diagnose(device: Device): Promise<Diagnosis[]> {
-  const findings: Diagnosis[] = [];
-  const found = (code: string, what: string, mend: string): void => void findings.push({ code, what, mend });
-  const attempt = async (work: () => unknown): Promise<void> => {
-    try {
-      await work();
-    } catch (error) {
-      const { code, message, hint } = describeError(error);
-      found(code, message, hint);
-    }
-  };
-  await attempt(() => readShippedPackage(device));
-  await attempt(() => verifyAudit(device));
-  const free = await freeBytes(device.directory);
-  if (free < littleSpace)
-    found('DISK_LOW', `only ${Math.round(free / 2 ** 20)} MiB are free`, 'free space on this disk: updates need it');
-  if (openJob(device))
-    found(
-      'INSTALL_UNFINISHED',
-      'a change was interrupted and is not finished',
-      'start the service; it finishes or undoes the change first',
-    );
-  for (const { archives } of currentGeneration(device)?.components ?? [])
-    for (const { sha256 } of archives) await attempt(() => verifyArchive(device, sha256));
-  if (!listAccounts(device).some(({ roles }) => roles.includes('technician')))
-    found(
-      'ACCOUNT_MISSING',
-      'nobody has an account that may approve',
-      'countersign-device account add NAME --printed-name "First Last"',
-    );
-  lookAtPolls(device, found);
-  for (const server of configuredServers(device)) await attempt(() => lookAtServer(device, server));
-  for (const { code, message, severity } of openAlerts(device))
-    if (severity !== 'info' && !findings.some((finding) => finding.code === code))
-      found(code, message, 'see docs/errors.md for this code; the alert ends by itself once its cause is gone');
-  return findings;
-}
+/** In the order in which what they find should be mended. */
+export const deviceChecks = (device: Device): Check[] => [
+  () => readShippedPackage(device),
+  () => verifyAudit(device),
+  async ({ add }) => {
+    const free = await freeBytes(device.directory);
+    if (free < littleSpace)
+      add('DISK_LOW', `only ${Math.round(free / 2 ** 20)} MiB are free`, 'free space on this disk: updates need it');
+  },
+  ({ add }) => {
+    if (openJob(device))
+      add(
+        'INSTALL_UNFINISHED',
+        'a change was interrupted and is not finished',
+        'start the service; it finishes or undoes the change first',
+      );
+  },
+  ...(currentGeneration(device)?.components ?? []).flatMap(({ archives }) =>
+    archives.map(
+      ({ sha256 }) =>
+        () =>
+          verifyArchive(device, sha256),
+    ),
+  ),
+  ({ add }) => {
+    if (!listAccounts(device).some(({ roles }) => roles.includes('technician')))
+      add(
+        'ACCOUNT_MISSING',
+        'nobody has an account that may approve',
+        'countersign-device account add NAME --printed-name "First Last"',
+      );
+  },
+  ({ add }) => lookAtPolls(device, add),
+  ...configuredServers(device).map((server) => () => lookAtServer(device, server)),
+  ({ add, has }) => {
+    for (const { code, message, severity } of openAlerts(device))
+      if (severity !== 'info' && !has(code))
+        add(code, message, 'see docs/errors.md for this code; the alert ends by itself once its cause is gone');
+  },
+];
 
-function lookAtPolls(device: Device, found: (code: string, what: string, mend: string) => void): void {
+function lookAtPolls(device: Device, add: Findings['add']): void {
   const last = readSetting(device.database, 'lastPoll');
   const mend = 'start the service: countersign-device run';
-  if (last === undefined) found('POLL_NEVER', 'this device never asked its server', mend);
+  if (last === undefined) add('POLL_NEVER', 'this device never asked its server', mend);
   else if (device.clock().getTime() - Date.parse(last.at) > dayMilliseconds)
-    found('POLL_OLD', `the last poll was at ${last.at}`, mend);
+    add('POLL_OLD', `the last poll was at ${last.at}`, mend);
 }
 
 /** One small request by the device's own rules: host list, TLS, proxy. What it answers is not judged here. */

@@ -16,7 +16,7 @@ import { recover } from '../installing/recovery.ts';
 /** What a command asks for; the answer is plain JSON. */
 export type Handlers = Readonly<Record<string, (payload: never) => Promise<unknown>>>;
 /** Which commands an answering pass takes. */
-export type Choice = (command: string) => boolean;
+export type CommandFilter = (command: string) => boolean;
 
 interface IntentRow {
   readonly id: number;
@@ -84,8 +84,8 @@ function takeAnswer({ database }: Device, id: number | bigint | undefined): stri
 }
 
 /** Must not wait for an installation under way: a gate that shall be closed. */
-const isUrgent: Choice = (command) => command === 'revoke';
-export const canWait: Choice = (command) => !isUrgent(command);
+const isUrgent: CommandFilter = (command) => command === 'revoke';
+export const canWait: CommandFilter = (command) => !isUrgent(command);
 
 /** Does long work under the lock, and meanwhile answers what cannot wait for its end. */
 export async function attending<T>(device: Device, handlers: Handlers, work: () => Promise<T>): Promise<T> {
@@ -115,7 +115,7 @@ async function mend(device: Device): Promise<void> {
 }
 
 /** For the holder of the lock: answers the waiting intents of that choice, oldest first. True when there was one. */
-export async function answerIntents(device: Device, handlers: Handlers, choice: Choice): Promise<boolean> {
+export async function answerIntents(device: Device, handlers: Handlers, choice: CommandFilter): Promise<boolean> {
   const { database } = device;
   const waiting = (
     database

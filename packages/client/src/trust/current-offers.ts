@@ -20,7 +20,7 @@ import type { OpenRepository } from './documents.ts';
 import { keepRelease, readEvidence } from './kept-releases.ts';
 import { isUnreached, type TrustDocuments } from './refresh.ts';
 import { forgetRefusals, recordRefusal, type Refusal } from './refusals.ts';
-import { fetchEvidence, judgeEvidence, type JudgedRelease, type ReleaseEvidence } from './release-evidence.ts';
+import { fetchEvidence, judgeEvidence, type JudgedRelease, type FetchedRelease } from './release-evidence.ts';
 
 export interface CurrentOffers {
   readonly candidates: readonly Candidate[];
@@ -104,7 +104,7 @@ async function judgeOffer(
   const listed = state === undefined || state.targets.has(`component-${offer.component}`);
   if (known?.codesign === codesign && known.revocations === revocations && known.snapshot === snapshot && listed)
     return known.judged;
-  const evidence: ReleaseEvidence | null =
+  const evidence: FetchedRelease | null =
     repository === null ? readEvidence(device, offer.release) : await fetchEvidence(device, repository, offer);
   if (evidence === null) return null;
   const judged = judgeEvidence(offer, evidence, { codesign, revocations });

@@ -2,8 +2,8 @@
  * Small signed documents: fetched as targets, by the digest and length that trusted metadata gives, and kept with that digest so
  * that one that did not change is not fetched again. Their content is judged by whoever reads them.
  */
-import { checkDocumentBytes, checkDocumentListed, documentError, sha256, type TargetFile } from '@countersign/protocol';
-import { lookUp, withResponse, type MetadataSession } from '@countersign/protocol/node';
+import { checkDocumentListed, sha256, type TargetFile } from '@countersign/protocol';
+import { fetchDocument, lookUp, type MetadataSession } from '@countersign/protocol/node';
 import { timeText } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import type { Connection, Server } from './servers.ts';
@@ -35,7 +35,9 @@ export async function readDocument(
   const kept = keptDocument(device, path);
   if (kept?.sha256 === target.sha256 && sha256(kept.bytes) === target.sha256)
     return { bytes: Buffer.from(kept.bytes), sha256: target.sha256 };
-  return { bytes: await fetchTarget(repository, target), sha256: target.sha256 };
+  const { server, connection } = repository;
+  const limits = { ...connection.limits, dispatcher: connection.dispatcher };
+  return { bytes: await fetchDocument(targetUrl(server, target), target, limits), sha256: target.sha256 };
 }
 
 /** The document as it was last accepted; null where it never was. */
@@ -48,28 +50,4 @@ export function keepDocument(device: Device, path: string, bytes: Uint8Array): v
   device.database
     .prepare('INSERT OR REPLACE INTO document (path, sha256, bytes, accepted) VALUES (?, ?, ?, ?)')
     .run(path, sha256(bytes), bytes, timeText(device.clock()));
-}
-
-/** A small target into memory: never more bytes than were listed. @throws TRUST_DOCUMENT SOURCE_* */
-async function fetchTarget({ server, connection }: OpenRepository, target: TargetFile): Promise<Buffer> {
-  const url = targetUrl(server, target);
-  return withResponse(
-    url,
-    {},
-    { ...connection.limits, dispatcher: connection.dispatcher },
-    async ({ statusCode, body }) => {
-      const wrong = (what: string): Error => documentError(target.path, what);
-      if (statusCode !== 200) throw wrong(`is listed, the server answers ${statusCode}`);
-      const chunks: Buffer[] = [];
-      let length = 0;
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        length += chunk.length;
-        if (length > target.length) throw wrong(`has more than the ${target.length} bytes that are listed`);
-        chunks.push(chunk);
-      }
-      const bytes = Buffer.concat(chunks, length);
-      checkDocumentBytes(target, bytes);
-      return bytes;
-    },
-  );
 }

@@ -1,10 +1,10 @@
 /** Releases that were judged good, kept with their evidence: for a device without a network, and to describe what was offered. */
 import { timeText } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
-import type { JudgedRelease, ReleaseEvidence, ReleaseReference } from './release-evidence.ts';
+import type { JudgedRelease, FetchedRelease, ReleaseReference } from './release-evidence.ts';
 
 /** Evidence that was good before; null where there is none. What metadata lists now is not known from it. */
-export function readEvidence(device: Device, release: string): ReleaseEvidence | null {
+export function readEvidence(device: Device, release: string): FetchedRelease | null {
   const row = device.database.prepare('SELECT bundles, texts, judged FROM release WHERE release = ?').get(release) as
     { bundles: Uint8Array; texts: Uint8Array; judged: string } | undefined;
   if (row === undefined) return null;
@@ -22,7 +22,7 @@ export function keepRelease(
   device: Device,
   { component, version, platform, release }: ReleaseReference,
   { statementBytes }: Pick<JudgedRelease, 'statementBytes'>,
-  { bundles, texts, tufKeyIds }: ReleaseEvidence,
+  { bundles, texts, tufKeyIds }: FetchedRelease,
 ): void {
   const judged = JSON.stringify({ at: timeText(device.clock()), tufKeyIds });
   device.database

@@ -34,7 +34,7 @@ export interface Judges {
 }
 
 /** A release's files as they were fetched, the TUF keys whose signatures on its role were good then, and what that role lists now. */
-export interface ReleaseEvidence {
+export interface FetchedRelease {
   readonly bundles: Uint8Array;
   readonly texts: Uint8Array;
   readonly tufKeyIds: readonly string[];
@@ -50,7 +50,7 @@ export async function fetchEvidence(
   device: Device,
   repository: OpenRepository,
   offer: ReleaseReference,
-): Promise<ReleaseEvidence> {
+): Promise<FetchedRelease> {
   const paths = releasePaths(offer.component, offer.version, offer.platform);
   const { bytes: bundles } = await readDocument(device, repository, paths.bundles, maximumBundleBytes);
   const { bytes: texts } = await readDocument(device, repository, paths.texts, releaseTextsFormat.maximumBytes);
@@ -64,7 +64,7 @@ export async function fetchEvidence(
  */
 export function judgeEvidence(
   { release, ...name }: ReleaseReference,
-  { bundles, texts, tufKeyIds, listed }: ReleaseEvidence,
+  { bundles, texts, tufKeyIds, listed }: FetchedRelease,
   { codesign, revocations }: Judges,
 ): JudgedRelease {
   const evidence = { bundles: bundleFile(bundles), texts, signers: tufKeyIds, listed };

@@ -13,7 +13,15 @@ import {
   trustRoot,
   type Timestamp,
 } from '@countersign/protocol';
-import { directoryStore, readIfPresent, type MetadataStore, type TrustRecord } from '@countersign/protocol/node';
+import {
+  directoryStore,
+  readShippedFile,
+  shippedFiles,
+  type MetadataStore,
+  type ShippedFile,
+  type ShippedPackage,
+  type TrustRecord,
+} from '@countersign/protocol/node';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import { appendAudit } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
@@ -21,22 +29,12 @@ import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
 import { dropSetting, readSetting, writeSetting } from '../device/settings.ts';
 
-export interface ShippedPackage {
-  readonly root: Buffer;
-  /** Version 1 of each authority chain. */
-  readonly codesign: Buffer;
-  readonly devices: Buffer;
-}
-
-const packageFiles = { root: 'root.json', codesign: 'codesign.jsonl', devices: 'devices.jsonl' } as const;
-const maximumPackageFile = 8 << 20;
-
 /** What shipped with the device, as it was taken over at init. @throws DEVICE_PACKAGE */
 export function readShippedPackage(device: Device): ShippedPackage {
   const recorded = readSetting(device.database, 'shipped');
-  const read = (kind: keyof typeof packageFiles): Buffer => {
-    const file = join(device.directory, 'package', packageFiles[kind]);
-    const bytes = readIfPresent(file, maximumPackageFile);
+  const read = (kind: ShippedFile): Buffer => {
+    const file = join(device.directory, 'package', shippedFiles[kind]);
+    const bytes = readShippedFile(file);
     if (bytes === undefined) throw clientError('DEVICE_PACKAGE', `${file} is missing`);
     if (sha256(bytes) !== recorded?.[kind])
       throw clientError('DEVICE_PACKAGE', `${file} is not the file that the device took over at init`);

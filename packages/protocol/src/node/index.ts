@@ -1,18 +1,21 @@
 /** The Node entry: what the programs share and is not pure. */
 export * from './terminal/command-line.ts';
+export * from './terminal/doctor.ts';
 export * from './http/download.ts';
 export * from './http/file-check.ts';
 export * from './files/exclusive-lock.ts';
 export * from './files/durable-file.ts';
+export * from './files/shipped-package.ts';
 export * from './node-errors.ts';
 export * from './metadata/recorded-files.ts';
 export { confirmTargets, secondOpinion, type OpinionInput } from './metadata/second-verifier.ts';
 export * from './terminal/terminal.ts';
-export { packArchive, type PackOptions } from './archive/pack.ts';
+export { packArchive, type ArchiveOptions } from './archive/pack.ts';
 export { type ExpectedArchive } from './archive/archive-share.ts';
 export { type UnpackedFile } from './archive/tree-writer.ts';
 export { unpackArchive, type UnpackOptions } from './archive/unpack.ts';
 export { verifyTree } from './archive/verify-tree.ts';
+export * from './http/fetch-document.ts';
 export * from './http/http-response.ts';
 export * from './metadata/memory-store.ts';
 export * from './metadata/metadata-client.ts';

@@ -24,7 +24,7 @@ type Draft<K extends keyof AuthorityBodies> = Omit<AuthorityBodies[K], 'version'
 
 export interface Bootstrap {
   readonly roles: Readonly<Record<'root' | 'targets' | 'authority' | 'revocations' | 'channels', RoleKeys>>;
-  readonly online: OnlineKeys;
+  readonly online: PublicOnlineKeys;
   readonly codesign: Draft<'codesign'>;
   readonly devices: Draft<'devices'>;
   readonly channel: string;
@@ -35,13 +35,13 @@ const onlineKeysFormat = format(
   'online keys',
   Type.Object({ snapshot: Keys, timestamp: Keys }, { additionalProperties: false }),
 );
-export interface OnlineKeys {
+export interface PublicOnlineKeys {
   readonly snapshot: readonly PublicKey[];
   readonly timestamp: readonly PublicKey[];
 }
 
 /** What `countersign-server init` wrote. @throws ONLINE_KEYS_FILE */
-export function readOnlineKeys(file: string): OnlineKeys {
+export function readPublicOnlineKeys(file: string): PublicOnlineKeys {
   const bytes = readIfPresent(file, 1 << 16);
   if (!bytes) throw signerError('ONLINE_KEYS_FILE', `${file} is missing`);
   try {

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { terminalOf } from '@countersign/protocol/node';
-import { bootstrap, readOnlineKeys, type Bootstrap } from '../change/bootstrap.ts';
+import { bootstrap, readPublicOnlineKeys, type Bootstrap } from '../change/bootstrap.ts';
 import { signChange } from '../change/change-signing.ts';
 import { readDraft } from '../change/drafts.ts';
 import { openKeys } from '../keys/key-uris.ts';
@@ -60,7 +60,7 @@ async function run(options: InitOptions, command: Command): Promise<void> {
     const devices = await given(terminal, options.devices, '--devices', 'Draft of the devices policy');
     const first: Bootstrap = {
       roles,
-      online: readOnlineKeys(online),
+      online: readPublicOnlineKeys(online),
       codesign: readDraft(workspace, 'codesign', codesign),
       devices: readDraft(workspace, 'devices', devices),
       channel: options.channel,

@@ -1,8 +1,8 @@
 /** `countersign key generate | list | show`. */
 import { resolve } from 'node:path';
+import { canAsk, terminalOf } from '@countersign/protocol/node';
 import { Option, type Command } from 'commander';
 import { escapeText, keyIdOf } from '@countersign/protocol';
-import { terminalOf } from '@countersign/protocol/node';
 import {
   describeKey,
   generateKeyFiles,
@@ -13,7 +13,7 @@ import {
   type KeyType,
 } from '../keys/key-files.ts';
 import { listKeys, locateKey, namedKeyFile, readPublicKey } from '../keys/key-uris.ts';
-import { askNewPassphrase, askSecret, canAsk, readPassphraseFile } from '../keys/passphrases.ts';
+import { askNewPassphrase, askSecret, readPassphraseFile } from '../keys/passphrases.ts';
 
 interface GenerateOptions {
   readonly type: KeyType;

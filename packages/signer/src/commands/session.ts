@@ -2,10 +2,9 @@
 import { shortDigest, escapeText, keyIdOf } from '@countersign/protocol';
 import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
-import { terminalOf, type Terminal } from '@countersign/protocol/node';
+import { terminalOf, canAsk, type Terminal } from '@countersign/protocol/node';
 import { readPublicKeyFile } from '../keys/key-files.ts';
 import { listKeys } from '../keys/key-uris.ts';
-import { canAsk } from '../keys/passphrases.ts';
 import { keepPackage } from '../publishing/shipped-package.ts';
 import { signerError } from '../workspace/errors.ts';
 import { editWorkspace, openWorkspace, withWorkspaceLock } from '../workspace/workspace-editing.ts';

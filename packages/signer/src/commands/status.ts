@@ -1,8 +1,9 @@
 /** `countersign status` and `doctor`. */
+import { addDoctorCommand, diagnose } from '@countersign/protocol/node';
 import type { Command } from 'commander';
 import { changeState, isEmpty } from '../change/change-signing.ts';
 import { signingState } from '../change/role-signatures.ts';
-import { diagnose } from '../publishing/doctor.ts';
+import { workspaceChecks } from '../publishing/doctor.ts';
 import { printState } from './change.ts';
 import { keyNames, withWorkspace } from './session.ts';
 
@@ -50,17 +51,7 @@ export function addStatusCommands(program: Command): void {
         });
       }),
     );
-  program
-    .command('doctor')
-    .description('look for what is wrong and say how to mend it')
-    .action((_: unknown, command: Command) =>
-      withWorkspace(command, async (workspace, terminal) => {
-        const findings = await diagnose(workspace, new Date());
-        if (findings.length > 0) process.exitCode = 1;
-        terminal.answer({ findings }, () => {
-          if (findings.length === 0) terminal.print('nothing is wrong');
-          for (const { code, what, mend } of findings) terminal.print(`${what} (${code})\n  mend: ${mend}`);
-        });
-      }),
-    );
+  addDoctorCommand(program, (command) =>
+    withWorkspace(command, (workspace) => diagnose(workspaceChecks(workspace, new Date()))),
+  );
 }

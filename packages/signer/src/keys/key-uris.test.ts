@@ -126,10 +126,7 @@ test('without a terminal it says which flag is missing, or that none of the file
   writeFileSync(empty, '\nx');
   writeFileSync(large, 'x'.repeat(5000));
   for (const file of [empty, large, join(workspace, 'absent.txt'), workspace])
-    await assert.rejects(
-      openKeys(workspace, ['ecdsa'], passphrasesFrom([file], null)),
-      check('KEY_PASSPHRASE_NEEDED'),
-    );
+    await assert.rejects(openKeys(workspace, ['ecdsa'], passphrasesFrom([file], null)), check('KEY_PASSPHRASE_NEEDED'));
 });
 
 test('every name is resolved before the first passphrase is asked', async () => {

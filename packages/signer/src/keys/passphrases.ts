@@ -2,10 +2,10 @@
  * Passphrases for a command: from files, tried in order, then by asking where a terminal is. One that opened a key is tried first
  * on the next, since each try costs a second. Must never put a passphrase into a message, a log or an argument.
  */
+import { canAsk, readIfPresent, terminalOf } from '@countersign/protocol/node';
 import { isCancel, password, type PasswordOptions } from '@clack/prompts';
 import type { Command } from 'commander';
 import { escapeText } from '@countersign/protocol';
-import { readIfPresent, terminalOf, type Terminal } from '@countersign/protocol/node';
 import { keyError } from './key-errors.ts';
 
 const maximumFile = 4096;
@@ -74,10 +74,6 @@ export function readPassphraseFile(file: string): string {
   if (line === '') throw wrong('has an empty first line');
   return line;
 }
-
-/** True when questions can be asked: a terminal on both sides and no `--json`. */
-export const canAsk = (terminal: Terminal): boolean =>
-  process.stdin.isTTY === true && process.stdout.isTTY === true && !terminal.json;
 
 /** Asks for a secret without showing it; on the process's terminal unless told otherwise. @throws KEY_CANCELLED */
 export async function askSecret(

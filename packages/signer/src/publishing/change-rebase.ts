@@ -4,6 +4,7 @@
  * sides changed in different ways is refused, never merged by guess. It writes as it goes: call it on a copy.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { ShippedPackage } from '@countersign/protocol/node';
 import semver from 'semver';
 import {
   authorityPath,
@@ -26,7 +27,7 @@ import { nextRevocations } from '../change/signing-rules.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { readPublished, type PublishedState } from './published-state.ts';
-import { readPackage, type ShippedPackage } from './shipped-package.ts';
+import { readPackage } from './shipped-package.ts';
 
 /** What a change did, apart from versions. */
 interface Intent {

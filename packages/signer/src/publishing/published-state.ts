@@ -22,17 +22,17 @@ import {
   checkLocalFile,
   checkRemoteFile,
   directorySource,
+  fetchDocument,
   httpSource,
   lookUp,
   memoryStore,
   readIfPresent,
   refresh,
-  withResponse,
   type FileCheck,
   type MetadataSession,
+  type ShippedPackage,
 } from '@countersign/protocol/node';
 import { signerError } from '../workspace/errors.ts';
-import type { ShippedPackage } from './shipped-package.ts';
 
 export interface PublishedState {
   readonly session: MetadataSession;
@@ -50,7 +50,7 @@ export interface PublishedState {
 export const isUrl = (place: string): boolean => /^https?:\/\//.test(place);
 
 /** @throws SERVER_ADDRESS */
-export function baseUrl(place: string): URL {
+export function serverAddress(place: string): URL {
   const url = URL.parse(place.endsWith('/') ? place : `${place}/`);
   // It would end up in messages and logs.
   if (url && (url.username !== '' || url.password !== ''))
@@ -64,7 +64,7 @@ export function baseUrl(place: string): URL {
 /** @throws TRUST_DOCUMENT TUF_* SOURCE_* FILE_READ */
 export async function readPublished(place: string, shipped: ShippedPackage, now: Date): Promise<PublishedState> {
   const source = isUrl(place)
-    ? httpSource({ metadataUrl: new URL('metadata/', baseUrl(place)) })
+    ? httpSource({ metadataUrl: new URL('metadata/', serverAddress(place)) })
     : directorySource(join(resolve(place), 'metadata'));
   const session = await refresh({ source, store: memoryStore(), shippedRoot: shipped.root, now, profile: 'strict' });
   for (const { paths } of session.state.targets.get('targets')?.signed.delegations?.roles ?? [])
@@ -84,7 +84,7 @@ export async function readPublished(place: string, shipped: ShippedPackage, now:
   const checkFile = (path: string, expected: FileCheck): Promise<void> => {
     const name = consistentTargetName(path, expected.sha256);
     return isUrl(place)
-      ? checkRemoteFile(new URL(`targets/${name}`, baseUrl(place)), expected)
+      ? checkRemoteFile(new URL(`targets/${name}`, serverAddress(place)), expected)
       : checkLocalFile(targetFile(place, name), expected);
   };
   return { session, roles, documents, read, checkFile };
@@ -95,10 +95,8 @@ const targetFile = (place: string, name: string): string => join(resolve(place),
 /** @throws TRUST_DOCUMENT SOURCE_* FILE_READ */
 async function fetchTarget(place: string, target: TargetFile): Promise<Buffer> {
   const name = consistentTargetName(target.path, target.sha256);
-  const wrong = (what: string): Error => documentError(target.path, what);
-  const bytes = isUrl(place)
-    ? await download(new URL(`targets/${name}`, baseUrl(place)), target.length, wrong)
-    : readLocal(targetFile(place, name), target.length, wrong);
+  if (isUrl(place)) return fetchDocument(new URL(`targets/${name}`, serverAddress(place)), target);
+  const bytes = readLocal(targetFile(place, name), target.length, (what) => documentError(target.path, what));
   checkDocumentBytes(target, bytes);
   return bytes;
 }
@@ -111,16 +109,3 @@ function readLocal(file: string, length: number, wrong: (what: string) => Error)
   if (!bytes) throw wrong('is listed and not there');
   return bytes;
 }
-
-const download = (url: URL, length: number, wrong: (what: string) => Error): Promise<Buffer> =>
-  withResponse(url, {}, {}, async ({ statusCode, body }) => {
-    if (statusCode !== 200) throw wrong(`is listed, the server answers ${statusCode}`);
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > length) throw wrong(`has more than the ${length} bytes that are listed`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks, size);
-  });

@@ -13,7 +13,7 @@ import { artifactError } from '../releases/artifact-errors.ts';
 import { artifactFile } from '../releases/artifacts.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-import { baseUrl } from './published-state.ts';
+import { serverAddress } from './published-state.ts';
 
 export interface Published {
   readonly timestamp: number;
@@ -109,7 +109,9 @@ async function uploadAll(
       const before = done;
       for (let left = uploadTries; received < length || length === 0; left--) {
         try {
-          received = await api.upload(id, digest, contentOf(digest), received, (sent) => onProgress(before + sent, total));
+          received = await api.upload(id, digest, contentOf(digest), received, (sent) =>
+            onProgress(before + sent, total),
+          );
           if (received >= length) break;
         } catch (error) {
           // Only a line that broke is tried again, from what the server has.
@@ -149,7 +151,7 @@ class Api {
   readonly #key: string;
 
   constructor(server: string, key: string) {
-    this.#base = baseUrl(server);
+    this.#base = serverAddress(server);
     this.#key = key;
   }
 

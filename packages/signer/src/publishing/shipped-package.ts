@@ -3,23 +3,21 @@
  * long as nothing is published it follows the pending change, from then on what is there is never replaced.
  */
 import { authorityPath, serialize } from '@countersign/protocol';
-import { makeFolder, readIfPresent, removeLeftovers, writeDurable } from '@countersign/protocol/node';
+import {
+  makeFolder,
+  readShippedFile,
+  removeLeftovers,
+  shippedFiles,
+  writeDurable,
+  type ShippedPackage,
+} from '@countersign/protocol/node';
 import { signingState } from '../change/role-signatures.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
-const maximumFile = 8 << 20;
-const files = { root: 'root.json', codesign: 'codesign.jsonl', devices: 'devices.jsonl' } as const;
-
-export interface ShippedPackage {
-  readonly root: Buffer;
-  readonly codesign: Buffer;
-  readonly devices: Buffer;
-}
-
 /** Null where it is not complete. */
 export function readPackage(folder: (name: string) => string): ShippedPackage | null {
-  const read = (name: string): Buffer | undefined => readIfPresent(folder(name), maximumFile);
-  const [root, codesign, devices] = [read(files.root), read(files.codesign), read(files.devices)];
+  const read = (name: string): Buffer | undefined => readShippedFile(folder(name));
+  const [root, codesign, devices] = [read(shippedFiles.root), read(shippedFiles.codesign), read(shippedFiles.devices)];
   return root && codesign && devices ? { root, codesign, devices } : null;
 }
 
@@ -32,7 +30,8 @@ export function keepPackage(workspace: Workspace): void {
   makeFolder(workspace.file('package'));
   removeLeftovers(workspace.file('package'));
   for (const part of ['codesign', 'devices', 'root'] as const)
-    if (!before?.[part].equals(shipped[part])) writeDurable(workspace.file('package', files[part]), shipped[part]);
+    if (!before?.[part].equals(shipped[part]))
+      writeDurable(workspace.file('package', shippedFiles[part]), shipped[part]);
 }
 
 /** As the workspace's state says it; null where something is not signed yet, or not known here. */

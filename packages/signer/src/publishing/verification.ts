@@ -29,10 +29,9 @@ import {
   type Statement,
   type Subject,
 } from '@countersign/protocol';
-import { confirmTargets } from '@countersign/protocol/node';
+import { confirmTargets, type ShippedPackage } from '@countersign/protocol/node';
 import { signerError } from '../workspace/errors.ts';
 import { readPublished, type PublishedState } from './published-state.ts';
-import type { ShippedPackage } from './shipped-package.ts';
 
 export interface VerifiedOffer {
   readonly channel: string;
@@ -53,7 +52,7 @@ export interface Verification {
 }
 
 /** Bytes of archives and SBOMs that were read, of all that the offered releases have. */
-export type OnProgress = (done: number, total: number) => void;
+export type OnFileProgress = (done: number, total: number) => void;
 
 /**
  * @throws VERIFY_REFUSED with the code that devices would show, in the message and as `context.code`; SOURCE_* where the place cannot
@@ -63,7 +62,7 @@ export async function verifyRepository(
   place: string,
   shipped: ShippedPackage,
   now: Date,
-  onProgress: OnProgress = () => {},
+  onProgress: OnFileProgress = () => {},
 ): Promise<Verification> {
   try {
     return await judge(await readPublished(place, shipped, now), shipped, onProgress);
@@ -89,7 +88,11 @@ interface Judging {
   checkFile(subject: Subject): Promise<void>;
 }
 
-async function judge(state: PublishedState, shipped: ShippedPackage, onProgress: OnProgress): Promise<Verification> {
+async function judge(
+  state: PublishedState,
+  shipped: ShippedPackage,
+  onProgress: OnFileProgress,
+): Promise<Verification> {
   const { session, roles, documents } = state;
   const paths = [...roles.values()].flatMap(({ signed }) => Object.keys(signed.targets));
   await confirmTargets(session, paths);
@@ -169,7 +172,7 @@ function downloadsOf(statement: Statement): Subject[] {
 function fileChecker(
   { roles, checkFile }: PublishedState,
   channels: readonly Channel[],
-  onProgress: OnProgress,
+  onProgress: OnFileProgress,
 ): Judging['checkFile'] {
   const sizes = new Map<string, number>();
   for (const { component, version, platform } of channels.flatMap(({ offers }) => offers)) {

@@ -13,7 +13,7 @@ import {
   openWorkspace,
   withWorkspaceLock,
 } from './workspace-editing.ts';
-import { readSettings, Workspace } from './workspace.ts';
+import { readWorkspaceState, Workspace } from './workspace.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'countersign-editing-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -103,6 +103,6 @@ test('refuses settings that are damaged, or of another program', async () => {
     '{"_type":"https://countersign.dev/signer/workspace/v1"}',
   ]) {
     writeFileSync(join(folder, 'countersign.json'), text);
-    assert.throws(() => readSettings(folder), { code: 'WORKSPACE_DAMAGED' }, text);
+    assert.throws(() => readWorkspaceState(folder), { code: 'WORKSPACE_DAMAGED' }, text);
   }
 });

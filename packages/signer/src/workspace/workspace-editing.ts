@@ -6,7 +6,7 @@ import { linkSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, removeLeftovers, syncFolder, takeLock, writeDurable } from '@countersign/protocol/node';
 import { signerError } from './errors.ts';
-import { entriesOf, readSettings, Workspace, writeSettings } from './workspace.ts';
+import { entriesOf, readWorkspaceState, Workspace, writeWorkspaceState } from './workspace.ts';
 
 /** A folder that becomes a workspace with its first edit. @throws WORKSPACE_EXISTS WORKSPACE_DAMAGED */
 export function createWorkspace(directory: string): Workspace {
@@ -56,11 +56,11 @@ export async function editWorkspace<T>(workspace: Workspace, work: (copy: Worksp
   try {
     copyTree(workspace.stateFile(), folder);
     const result = await work(new Workspace(workspace.directory, next));
-    writeSettings(workspace.directory, next);
+    writeWorkspaceState(workspace.directory, next);
     workspace.refresh();
     return result;
   } catch (error) {
-    if (readSettings(workspace.directory) !== next) rmSync(folder, { recursive: true, force: true });
+    if (readWorkspaceState(workspace.directory) !== next) rmSync(folder, { recursive: true, force: true });
     throw error;
   }
 }

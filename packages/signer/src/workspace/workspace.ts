@@ -43,7 +43,7 @@ export class Workspace {
   /** `state` is given for an edited copy; else it is the one that counts. @throws WORKSPACE_DAMAGED */
   constructor(directory: string, state?: number) {
     this.directory = resolve(directory);
-    this.#state = state ?? readSettings(this.directory) ?? 0;
+    this.#state = state ?? readWorkspaceState(this.directory) ?? 0;
   }
 
   /** Which copy of published and pending this is. */
@@ -53,7 +53,7 @@ export class Workspace {
 
   /** Turns to the state that counts by now. @throws WORKSPACE_DAMAGED */
   refresh(): void {
-    this.#state = readSettings(this.directory) ?? 0;
+    this.#state = readWorkspaceState(this.directory) ?? 0;
   }
 
   file(...names: readonly string[]): string {
@@ -223,11 +223,11 @@ export function entriesOf(folder: string): Dirent[] {
 }
 
 /** Makes that state the one that counts. */
-export const writeSettings = (directory: string, state: number): void =>
+export const writeWorkspaceState = (directory: string, state: number): void =>
   writeDurable(join(directory, 'countersign.json'), `${JSON.stringify({ _type: settingsType, state }, null, 2)}\n`);
 
 /** Which state counts; null where there is no workspace. @throws WORKSPACE_DAMAGED */
-export function readSettings(directory: string): number | null {
+export function readWorkspaceState(directory: string): number | null {
   const file = join(directory, 'countersign.json');
   const bytes = readIfPresent(file, 1 << 16);
   if (!bytes) return null;

@@ -30,7 +30,7 @@ import { archiveFailure, checkCancelled } from './archive-failure.ts';
 import type { ExpectedArchive } from './archive-share.ts';
 import { blockBytes, endBytes, paddingOf, writeTarHeader } from './tar-header.ts';
 
-export interface PackOptions {
+export interface ArchiveOptions {
   readonly sourceDir: string;
   /** Replaced as a whole where it exists. */
   readonly output: string;
@@ -49,7 +49,7 @@ const chunkBytes = 1 << 20;
 const level = 9;
 
 /** What the statement declares of the archive: sha256 and length of its bytes, unpacked bytes, files. @throws ARCHIVE_* */
-export async function packArchive(options: PackOptions): Promise<ExpectedArchive> {
+export async function packArchive(options: ArchiveOptions): Promise<ExpectedArchive> {
   const { sourceDir, output, signal } = options;
   const sources = listSources(sourceDir);
   const unpacked = sources.reduce((sum, file) => sum + file.size, 0);
@@ -121,7 +121,7 @@ function listSources(sourceDir: string): SourceFile[] {
 }
 
 /** The tar in chunks of one size. Each chunk is valid until the next is asked for. */
-function* chunksOf(sourceDir: string, sources: readonly SourceFile[], options: PackOptions): Generator<Buffer> {
+function* chunksOf(sourceDir: string, sources: readonly SourceFile[], options: ArchiveOptions): Generator<Buffer> {
   const chunk = Buffer.allocUnsafeSlow(chunkBytes);
   const total = sources.reduce((sum, file) => sum + file.size, 0);
   let filled = 0;

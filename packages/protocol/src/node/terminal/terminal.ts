@@ -65,6 +65,10 @@ export function openTerminal(options: TerminalOptions = {}): Terminal {
   };
 }
 
+/** Whether a person can be asked: a terminal on both sides and no `--json`. Who asks does so by a library of its own (rule 6). */
+export const canAsk = (terminal: Pick<Terminal, 'json'>): boolean =>
+  process.stdin.isTTY === true && process.stdout.isTTY === true && !terminal.json;
+
 /** Columns two blanks apart. A cell's unsafe characters are escaped; East Asian wide characters count as two. */
 export function renderTable(headings: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const cells = [headings, ...rows].map((row) => row.map((cell) => escapeText(cell, 400)));
