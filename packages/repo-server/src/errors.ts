@@ -30,10 +30,6 @@ export const serverErrorTable = {
     meaning: 'A name is not one that the repository store accepts.',
     hint: 'use the names of TUF metadata and target paths',
   },
-  STORE_CONTENT: {
-    meaning: 'What was to be stored is not what its name or digest says.',
-    hint: 'send the file again; it was changed or damaged on its way',
-  },
   STORE_CONFLICT: {
     meaning: 'A stored file changed between reading and replacing it.',
     hint: 'try again; somebody else was faster',
@@ -73,10 +69,6 @@ export const serverErrorTable = {
   PUBLICATION_REFUSED: {
     meaning: 'A device would refuse what was to be published.',
     hint: 'mend what the message names, sign and publish again; the repository is unchanged',
-  },
-  SCAN_FAILED: {
-    meaning: 'The malware scanner found something, failed, or was over its limit.',
-    hint: 'look at the scanner’s log; nothing was published',
   },
   REQUEST_TOO_LARGE: {
     meaning: 'A request is larger than the server accepts.',

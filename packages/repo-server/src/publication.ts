@@ -22,7 +22,7 @@ import {
 export interface Scanner {
   /** Whether anything is scanned at all. */
   readonly active: boolean;
-  /** @throws SCAN_FAILED */
+  /** Throws where something was found, or could not be scanned: nothing is published then. */
   scan(file: string): Promise<void>;
 }
 /** Until a scanner is configured; every publication says so. */
@@ -82,7 +82,7 @@ export class Publications {
     return { received: await this.#options.staging.append(digest, length, upload), length };
   }
 
-  /** Judges and publishes. @throws PUBLICATION_* SCAN_FAILED STORE_CONFLICT SERVER_ONLINE_KEY */
+  /** Judges and publishes. @throws PUBLICATION_* STORE_CONFLICT SERVER_ONLINE_KEY */
   commit(id: string): Promise<PublicationResult & { scanned: boolean }> {
     const { repository, staging, scanner } = this.#options;
     return repository.exclusively(async () => {

@@ -19,7 +19,7 @@ export interface ByteRange {
 export interface RepositoryStore {
   /** Null where there is no such file. @throws STORE_NAME */
   head(name: string): Promise<StoredFile | null>;
-  /** A small file whole; null where there is none. @throws STORE_NAME, STORE_CONTENT when it is larger */
+  /** A small file whole; null where there is none. @throws STORE_NAME, FILE_READ when it is larger */
   read(name: string, maximumBytes: number): Promise<{ bytes: Buffer; etag: string } | null>;
   /** A large file as a stream. @throws NOT_FOUND */
   open(name: string, range?: ByteRange): Promise<Readable>;

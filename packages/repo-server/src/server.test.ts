@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PublishedRepository } from '../../../test/support/published-repository.ts';
 import { makeServerFolder, type ServerFolder } from '../../../test/support/publishing.ts';
-import { diagnose } from '@countersign/protocol/node';
 import { serverChecks } from './doctor.ts';
 import { DirectoryStore } from './repository-stores/directory.ts';
 import { startServer, type ServerOptions } from './server.ts';

@@ -7,7 +7,7 @@ import type { CodesignAuthority, DevicesAuthority } from './authority.ts';
 const wrong = (what: string): Error => releaseError('AUTHORITY_BODY', what);
 
 /** Signers: key ids are the keys' own, keys are usable and stand once, the threshold can be reached. @throws AUTHORITY_BODY */
-export function checkSigners({ keys, threshold }: CodesignAuthority['signers']): void {
+function checkSigners({ keys, threshold }: CodesignAuthority['signers']): void {
   const materials = new Set<string>();
   for (const [id, key] of Object.entries(keys)) {
     if (keyIdOf(key) !== id) throw wrong(`signer ${shortDigest(id)} is not the id of its key`);

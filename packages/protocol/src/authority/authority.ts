@@ -13,7 +13,7 @@ const Id = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' });
 const VersionNumber = Type.Integer({ minimum: 1, maximum: 1_000_000 });
 
 /** Who signs the next version of this chain. */
-export const ChainSigners = Type.Object(
+const ChainSigners = Type.Object(
   {
     keys: MapOf(KeyId, PublicKey, { minProperties: 1, maxProperties: 16 }),
     threshold: Type.Integer({ minimum: 1, maximum: 16 }),

@@ -7,7 +7,7 @@ import { ComponentName, Name, Platform, Reason, Sha256, Time, Version } from '..
 const closed = { additionalProperties: false } as const;
 
 export const channelType = 'https://countersign.dev/channel/v1';
-export const ChannelName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' });
+const ChannelName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' });
 
 /** Stages follow each other from `start`; within one, eligibility grows linearly to its percent over its hours. */
 export const Rollout = Type.Object(

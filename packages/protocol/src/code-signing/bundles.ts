@@ -8,7 +8,7 @@ import { parseJson } from '../canonical-json.ts';
 import { statementPayloadType } from '../release/statement.ts';
 import { codesignError } from './codesign-errors.ts';
 
-export const bundleMediaType = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+const bundleMediaType = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 export const maximumBundleBytes = 1 << 20;
 const maximumBundles = 16;
 const maximumTimestamps = 8;

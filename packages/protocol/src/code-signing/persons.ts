@@ -6,7 +6,7 @@ import type { CodesignAuthority } from '../authority/authority.ts';
 import { codesignError } from './codesign-errors.ts';
 
 /** The person who owns a TUF key or an identity; undefined for nobody. */
-export function personOf(authority: CodesignAuthority, kind: 'keys' | 'identities', id: string): string | undefined {
+function personOf(authority: CodesignAuthority, kind: 'keys' | 'identities', id: string): string | undefined {
   return Object.entries(authority.persons).find(([, person]) => person[kind].includes(id))?.[0];
 }
 

@@ -25,7 +25,7 @@ export const ApprovalDecision = Type.Object(
 export type ApprovalDecision = Static<typeof ApprovalDecision>;
 
 /** One signing account. `person` commits to {salt, account, printedName}: sha256 of the RFC 8785 bytes. */
-export const Approver = Type.Object(
+const Approver = Type.Object(
   {
     keyid: Sha256,
     person: Sha256,

@@ -8,11 +8,10 @@ import type { Capability } from '../release/manifest.ts';
 import type { Denial } from './capability-diff.ts';
 
 /** Whether the model holds personal health information. */
-export const holdsHealthData = (policy: DevicesAuthority, model: string): boolean =>
+const holdsHealthData = (policy: DevicesAuthority, model: string): boolean =>
   !(Object.hasOwn(policy.models, model) && !policy.models[model]!.phi);
 
-export const policyExpired = (policy: DevicesAuthority, now: Date): boolean =>
-  Date.parse(policy.expires) <= now.getTime();
+const policyExpired = (policy: DevicesAuthority, now: Date): boolean => Date.parse(policy.expires) <= now.getTime();
 
 /**
  * Why a capability may not be granted here; undefined when it may. On a model with health data only what the allow-list names

@@ -69,7 +69,7 @@ export interface Targets extends Signed {
   readonly delegations?: Delegations;
 }
 export type TopLevelRole = 'root' | 'timestamp' | 'snapshot' | 'targets';
-export const topLevelRoles: readonly TopLevelRole[] = ['root', 'timestamp', 'snapshot', 'targets'];
+const topLevelRoles: readonly TopLevelRole[] = ['root', 'timestamp', 'snapshot', 'targets'];
 
 const fail = (what: string, fault: string) => tufError('TUF_FORMAT', `${escapeText(what)}: ${fault}`);
 const isCount = (value: unknown, minimum: number): value is number =>

@@ -12,8 +12,8 @@ import { tufError } from './tuf-errors.ts';
 
 /** Bytes a file of each kind may have, here and in the general workflow. */
 export const maximumBytes = { root: 512_000, timestamp: 16_384, snapshot: 2_000_000, targets: 5_000_000 } as const;
-export const maximumSignatures = 16;
-export const maximumTargets = 500;
+const maximumSignatures = 16;
+const maximumTargets = 500;
 export const maximumRoles = 1000;
 
 const refuse = (role: string, fault: string) => tufError('TUF_PROFILE', `${escapeText(role, 80)}: ${fault}`);

@@ -9,7 +9,7 @@ import { rotates } from './trusted-state.ts';
 export const issuedField = 'x-countersign-issued';
 
 /** A clock this far behind signed time is believed over it: such a time is not stored. */
-export const maximumLead = 30 * 24 * 3600 * 1000;
+const maximumLead = 30 * 24 * 3600 * 1000;
 
 /** When the timestamp was signed; undefined where it does not say so as RFC 3339, UTC, whole seconds. */
 export function issuedTime(timestamp: Timestamp): Date | undefined {
@@ -18,10 +18,6 @@ export function issuedTime(timestamp: Timestamp): Date | undefined {
     : undefined;
   return typeof issued === 'string' && issued.length === 20 ? parseTime(issued) : undefined;
 }
-
-/** The time to judge by: never before the floor. */
-export const currentTime = (system: Date, floor: Date | undefined): Date =>
-  floor !== undefined && floor.getTime() > system.getTime() ? floor : system;
 
 /** The floor after a timestamp was accepted: the higher one, but not one over 30 days past the system clock. */
 export function raiseTimeFloor(floor: Date | undefined, issued: Date | undefined, system: Date): Date | undefined {

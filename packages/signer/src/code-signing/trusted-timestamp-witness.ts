@@ -26,7 +26,7 @@ export function trustedTimestampWitness(url: string): Witness {
 }
 
 /** The authority's whole reply. @throws SIGN_TIMESTAMP */
-export async function fetchTimestamp(url: string, signature: Uint8Array): Promise<Buffer> {
+async function fetchTimestamp(url: string, signature: Uint8Array): Promise<Buffer> {
   const wrong = (what: string, cause?: unknown): Error =>
     codeSigningError('SIGN_TIMESTAMP', `asking ${escapeText(url, 200)} for a timestamp: ${what}`, { cause });
   const imprint = createHash('sha256').update(signature).digest();

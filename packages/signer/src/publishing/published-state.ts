@@ -47,7 +47,7 @@ export interface PublishedState {
 }
 
 /** Where a repository is: an http address, or the folder with `metadata` and `targets`. */
-export const isUrl = (place: string): boolean => /^https?:\/\//.test(place);
+const isUrl = (place: string): boolean => /^https?:\/\//.test(place);
 
 /** @throws SERVER_ADDRESS */
 export function serverAddress(place: string): URL {

@@ -37,7 +37,7 @@ const uploadTries = 5;
 const commitMilliseconds = 10 * 60_000;
 
 /** The targets that the change lists and the published roles do not. */
-export function targetsToUpload(workspace: Workspace): TargetToUpload[] {
+function targetsToUpload(workspace: Workspace): TargetToUpload[] {
   const found: TargetToUpload[] = [];
   for (const role of workspace.pendingRoles()) {
     if (role === 'root' || role === 'targets') continue;

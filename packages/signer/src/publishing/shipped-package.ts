@@ -35,7 +35,7 @@ export function keepPackage(workspace: Workspace): void {
 }
 
 /** As the workspace's state says it; null where something is not signed yet, or not known here. */
-export function packageOf(workspace: Workspace): ShippedPackage | null {
+function packageOf(workspace: Workspace): ShippedPackage | null {
   const root = workspace.firstRoot() ?? pendingFirstRoot(workspace);
   const line = (kind: 'codesign' | 'devices'): Buffer | null => {
     const chain = workspace.readDocument('authority', authorityPath(kind));

@@ -1,2 +1,0 @@
-/** What tests, the demo and the benchmarks may use of the program. */
-export {};
