@@ -18,7 +18,7 @@ import { downloadsFolder, pruneDownloads } from '../generations/download-folder.
 import { setPlanState, readPlan } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
 import { decideInstall, type DecidedInstall } from './decided-install.ts';
-import { fetchArchives, type FetchOptions } from './downloads.ts';
+import { fetchArchives, type ArchiveFetchOptions } from './downloads.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
 
 const archive = (size: number) => ({ bytes: randomBytes(size), unpacked: size, files: 1 });
@@ -55,7 +55,7 @@ async function setUp(t: TestContext, change: Partial<ReleaseOptions> = {}) {
   const decided = decideInstall(device, digest);
   const confirm = async () =>
     withLock(device, async () => confirmByBothVerifiers(device, await refreshTrust(device), decided));
-  const fetchAll = (options?: FetchOptions, what: DecidedInstall = decided) =>
+  const fetchAll = (options?: ArchiveFetchOptions, what: DecidedInstall = decided) =>
     withLock(device, async () => fetchArchives(device, await refreshTrust(device), what, options));
   return { repository, device, server, digest, decided, confirm, fetchAll, base, view, transfer, release };
 }

@@ -31,7 +31,7 @@ export interface DownloadProgress {
   readonly total: number;
 }
 
-export interface FetchOptions {
+export interface ArchiveFetchOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: DownloadProgress) => void;
 }
@@ -52,7 +52,7 @@ export async function fetchArchives(
   device: Device,
   view: TrustView,
   decided: DecidedInstall,
-  { signal, onProgress }: FetchOptions = {},
+  { signal, onProgress }: ArchiveFetchOptions = {},
 ): Promise<FetchedArchives> {
   requireLock(device);
   const { verdict } = readPlan(device, decided.digest);

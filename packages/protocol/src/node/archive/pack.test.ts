@@ -132,6 +132,16 @@ test('refuses what a device would refuse', { skip: !posix }, async () => {
   await refuses('ARCHIVE_NAME', badFolder);
 });
 
+test('a name that node-tar would store otherwise is refused, the longest that it stores is packed', async () => {
+  await refuses('ARCHIVE_NAME', folder({ ['n'.repeat(100)]: '' }));
+  const output = fresh();
+  const longest = { ['n'.repeat(99)]: '1', [`${'d'.repeat(19)}/${'n'.repeat(100)}`]: '2' };
+  const packed = await pack(folder(longest), output);
+  const into = fresh();
+  await unpackArchive({ archive: output, into, expect: packed });
+  for (const [path, content] of Object.entries(longest)) assert.equal(readFileSync(join(into, path), 'utf8'), content);
+});
+
 test('refuses a file larger than a tar header can say', { skip: !posix }, async () => {
   const source = folder({ a: '' });
   truncateSync(join(source, 'a'), 8 * 2 ** 30);

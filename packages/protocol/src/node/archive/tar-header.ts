@@ -1,6 +1,6 @@
 /**
- * The one tar header that Countersign writes and reads: POSIX ustar (IEEE 1003.1, pax interchange, "ustar Interchange
- * Format"), regular files and folders. Names fit its name and prefix fields and sizes its eleven octal digits (see
+ * The one tar header that a device reads: POSIX ustar (IEEE 1003.1, pax interchange, "ustar Interchange Format"), regular files and
+ * folders. Names fit its name and prefix fields and sizes its eleven octal digits (see
  * `archive-policy.ts`), so no pax, GNU or base-256 extension exists here.
  *
  * Must never read a field leniently: what two readers could understand differently is refused.
@@ -22,28 +22,6 @@ export interface TarEntry {
 
 /** Bytes of zeros after a file's content, up to the next block. */
 export const paddingOf = (size: number): number => (blockBytes - (size % blockBytes)) % blockBytes;
-
-/** Writes the header of a regular file at `offset`; the path has passed the policy. */
-export function writeTarHeader(
-  block: Buffer,
-  offset: number,
-  file: { readonly path: string; readonly size: number; readonly executable: boolean },
-): void {
-  block.fill(0, offset, offset + blockBytes);
-  // The last slash: the policy keeps a segment within the name field and what stands before it within the prefix.
-  const slash = file.path.length > 100 ? file.path.lastIndexOf('/') : -1;
-  block.write(file.path.slice(slash + 1), offset, 100, 'latin1');
-  if (slash >= 0) block.write(file.path.slice(0, slash), offset + 345, 155, 'latin1');
-  block.write(file.executable ? '0000755' : '0000644', offset + 100, 'latin1');
-  block.write('0000000', offset + 108, 'latin1'); // uid
-  block.write('0000000', offset + 116, 'latin1'); // gid
-  block.write(file.size.toString(8).padStart(11, '0'), offset + 124, 'latin1');
-  block.write('00000000000', offset + 136, 'latin1'); // mtime
-  block.write('0', offset + 156, 'latin1');
-  block.write('ustar\u000000', offset + 257, 'latin1');
-  const sum = checksumOf(block, offset);
-  block.write(`${sum.toString(8).padStart(6, '0')}\u0000 `, offset + 148, 'latin1');
-}
 
 /** Reads the header at `offset`. @throws ARCHIVE_DAMAGED ARCHIVE_ENTRY */
 export function readTarHeader(block: Buffer, offset: number): TarEntry {
