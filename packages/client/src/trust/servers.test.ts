@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { webcrypto } from 'node:crypto';
 import { createServer, type Server as HttpServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import * as pkijs from 'pkijs';
 import { request } from 'undici';
+import { issue, oids } from '../../../../demo/certificates.ts';
 import { scratchDevice } from '../../../../test/support/scratch-device.ts';
 import { allowedHosts, checkServer, configuredServers, openConnection } from './servers.ts';
 
@@ -80,21 +81,16 @@ test('a redirect is an answer, never followed', async (t) => {
   assert.equal(asked, 1);
 });
 
+/** A server's certificate of its own, for localhost. */
 async function certificate(): Promise<{ cert: string; key: string }> {
-  await import('reflect-metadata');
-  const { X509CertificateGenerator, cryptoProvider, SubjectAlternativeNameExtension } = await import('@peculiar/x509');
-  cryptoProvider.set(webcrypto);
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const made = await X509CertificateGenerator.createSelfSigned({
-    name: 'CN=localhost',
-    keys,
-    signingAlgorithm: algorithm,
-    notAfter: new Date(Date.now() + 3600_000),
-    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: 'localhost' }])],
+  const names = new pkijs.GeneralNames({ names: [new pkijs.GeneralName({ type: 2, value: 'localhost' })] });
+  const extnValue = names.toSchema().toBER();
+  const { pem, key } = await issue({
+    subject: { CN: 'localhost' },
+    usages: { oids: [oids.serverAuth], critical: false },
+    more: [new pkijs.Extension({ extnID: '2.5.29.17', extnValue })],
   });
-  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  return { cert: made.toString('pem'), key: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n` };
+  return { cert: pem, key: key.export({ type: 'pkcs8', format: 'pem' }) as string };
 }
 
 test('TLS is 1.2 or newer, and the certificate is of an authority that is known here', async (t) => {
