@@ -1,6 +1,6 @@
 /** Lengths and digests of signed metadata, checked before the bytes mean anything (§5.5.2, §5.6.2, §5.7). */
 import { createHash } from 'node:crypto';
-import { escapeText } from '../text.ts';
+import { escapeText, sha256 } from '../text.ts';
 import type { MetaFile } from './metadata.ts';
 import { tufError } from './tuf-errors.ts';
 
@@ -16,18 +16,20 @@ export function knownAlgorithms(hashes: Readonly<Record<string, string>>, what: 
   return listed;
 }
 
-/** @throws TUF_HASH */
-export function checkBytes(bytes: Uint8Array, meta: Omit<MetaFile, 'version'>, what: string): void {
+/** Returns the sha256 of the bytes, so that nobody computes it again. @throws TUF_HASH */
+export function checkBytes(bytes: Uint8Array, meta: Omit<MetaFile, 'version'>, what: string): string {
   if (meta.length !== undefined && bytes.length !== meta.length)
     throw tufError('TUF_HASH', `${escapeText(what)} has ${bytes.length} bytes, expected are ${meta.length}`);
-  if (meta.hashes === undefined) return;
-  for (const algorithm of knownAlgorithms(meta.hashes, what)) {
-    const expected = meta.hashes[algorithm]!;
+  let digest: string | undefined;
+  for (const algorithm of meta.hashes === undefined ? [] : knownAlgorithms(meta.hashes, what)) {
+    const expected = meta.hashes![algorithm]!;
     const actual = createHash(algorithm).update(bytes).digest('hex');
     if (actual !== expected)
       throw tufError(
         'TUF_HASH',
         `${escapeText(what)} has ${algorithm} ${actual}, expected is ${escapeText(expected, 140)}`,
       );
+    if (algorithm === 'sha256') digest = actual;
   }
+  return digest ?? sha256(bytes);
 }

@@ -19,7 +19,7 @@ export function updateSnapshot(state: TrustedState, bytes: Uint8Array, now: Date
   const meta = timestamp.signed.meta['snapshot.json'];
   const what = `snapshot ${meta.version}`;
   // §5.5.2: before anything is parsed.
-  checkBytes(bytes, meta, what);
+  const digest = checkBytes(bytes, meta, what);
   const { signed, signers } = openSnapshot(state, bytes, what);
   // §5.5.4
   if (signed.version !== meta.version)
@@ -30,7 +30,7 @@ export function updateSnapshot(state: TrustedState, bytes: Uint8Array, now: Date
   return {
     root,
     timestamp,
-    snapshot: { signed, bytes, sha256: sha256(bytes), signers },
+    snapshot: { signed, bytes, sha256: digest, signers },
     targets: keepUnchanged(state.earlier ?? state.targets, signed),
     floors: raiseFloors(state.floors, versionsOf(signed)),
   };

@@ -1,5 +1,5 @@
 /** §5.6: targets roles, and the search for a target among them (§5.6.7). */
-import { escapeText, sha256 } from '../text.ts';
+import { escapeText } from '../text.ts';
 import { delegatedRole, delegatesOf } from './delegation.ts';
 import { openMetadata, verifySigners } from './envelope.ts';
 import { checkExpiry } from './expiry.ts';
@@ -67,12 +67,11 @@ export function restoreTargets(state: TrustedState, role: string, delegator: str
   const meta = targetsMeta(state, role);
   const what = `${escapeText(role, 80)} ${meta.version}`;
   // §5.6.2: before anything is parsed.
-  checkBytes(bytes, meta, what);
+  const digest = checkBytes(bytes, meta, what);
   const envelope = openMetadata(bytes, what);
   // §5.6.3
   const trust = delegationOf(state, role, delegator);
   const signers = verifySigners(envelope, trust.role, trust.keys, what);
-  const digest = sha256(bytes);
   const known = state.targets.get(role);
   const same = known?.sha256 === digest ? known : undefined;
   const signed = same ? same.signed : readTargets(readValue(envelope, what), what);

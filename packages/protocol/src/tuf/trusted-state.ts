@@ -41,11 +41,14 @@ export interface TrustedState {
   readonly floors: Floors;
 }
 
-/** The start of trust: a root that came with the program, verified by its own keys. @throws TUF_FORMAT TUF_SIGNATURE */
-export function trustRoot(bytes: Uint8Array, floors: Floors = new Map()): TrustedState {
+/**
+ * The start of trust: a root that came with the program, or one on record, verified by its own keys. `digest` is the sha256 of these
+ * bytes where the caller just computed it. @throws TUF_FORMAT TUF_SIGNATURE
+ */
+export function trustRoot(bytes: Uint8Array, floors: Floors = new Map(), digest = sha256(bytes)): TrustedState {
   const { root, envelope } = openRoot(bytes);
   const signers = verifySigners(envelope, root.roles.root, root.keys, `root ${root.version}`);
-  return { root: { signed: root, bytes, sha256: sha256(bytes), signers }, targets: new Map(), floors };
+  return { root: { signed: root, bytes, sha256: digest, signers }, targets: new Map(), floors };
 }
 
 /**

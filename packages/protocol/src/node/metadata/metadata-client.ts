@@ -5,7 +5,6 @@
  * not accepted, and nothing is parsed that has not changed.
  */
 import { codeOf } from '../../error.ts';
-import { sha256 } from '../../text.ts';
 import { checkExpiry } from '../../tuf/expiry.ts';
 import { metadataFileName } from '../../tuf/metadata.ts';
 import { checkProfile, maximumBytes } from '../../tuf/profile.ts';
@@ -156,9 +155,9 @@ async function takeTimestamp(session: MetadataSession, answer: Fetched): Promise
   const { store, now } = session.options;
   if (answer.kind === 'absent') throw tufError('TUF_MISSING', 'the repository has no timestamp.json');
   const { timestamp } = session.state;
-  if (answer.kind === 'unchanged' || sha256(answer.bytes) === timestamp?.sha256) {
+  if (answer.kind === 'unchanged' || (timestamp && isSameBytes(answer.bytes, timestamp.bytes))) {
     checkExpiry(timestamp!.signed, now, `timestamp ${timestamp!.signed.version}`);
-    if (answer.kind === 'found') await keepTag(session, answer);
+    if (answer.kind === 'found') await keepTag(session, answer.etag);
     return;
   }
   const next = updateTimestamp(session.state, answer.bytes, now);
@@ -167,15 +166,15 @@ async function takeTimestamp(session: MetadataSession, answer: Fetched): Promise
   judgeProfile(session, 'timestamp', next);
   await store.write('timestamp', answer.bytes);
   session.state = next;
-  await keepTag(session, answer);
+  await keepTag(session, answer.etag);
 }
 
-async function keepTag(
-  session: MetadataSession,
-  { bytes, etag }: { bytes: Uint8Array; etag?: string | undefined },
-): Promise<void> {
+const isSameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+/** Under which tag the trusted timestamp was served. */
+async function keepTag(session: MetadataSession, etag: string | undefined): Promise<void> {
   const { record, state } = session;
-  const kept = etag === undefined ? undefined : { value: etag, timestamp: sha256(bytes) };
+  const kept = etag === undefined ? undefined : { value: etag, timestamp: state.timestamp!.sha256 };
   const same = kept?.value === record.etag?.value && kept?.timestamp === record.etag?.timestamp;
   if (!same || state.floors !== record.floors) await keepRecord(session, { etag: kept });
 }

@@ -51,7 +51,8 @@ async function newestStored(
 ): Promise<TrustedState | undefined> {
   const newest = Math.max(0, ...record.roots.keys());
   const bytes = newest === 0 ? undefined : await store.readRoot(newest);
-  if (bytes !== undefined && sha256(bytes) === record.roots.get(newest)) return trustRoot(bytes, record.floors);
+  const digest = bytes && sha256(bytes);
+  if (bytes && digest === record.roots.get(newest)) return trustRoot(bytes, record.floors, digest);
   return walkStored(store, record, shipped);
 }
 
