@@ -1,7 +1,7 @@
 /**
  * The approval record: the technician's answer to one plan, signed by the account's key and the device's (21 CFR 11.50,
  * 11.70). Personal fields stand as salted commitments; their clear text is kept beside the chain, so that erasing a person
- * leaves the chain whole. Records are linked by `previous` into a chain (`record-chain.ts`).
+ * leaves the chain whole.
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
