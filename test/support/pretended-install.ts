@@ -1,7 +1,6 @@
 /** Puts the rows that an install leaves into a device's database, without unpacking or starting anything. */
-import { decidePlan, type Manifest } from '@countersign/protocol';
+import { decidePlan, timeText, type Manifest } from '@countersign/protocol';
 import type { DevicePlan } from '../../packages/client/src/consent/planning.ts';
-import { timeText } from '../../packages/client/src/device/audit.ts';
 import { transact } from '../../packages/client/src/device/database.ts';
 import { applyDecisions } from '../../packages/client/src/generations/capability-decisions.ts';
 import {

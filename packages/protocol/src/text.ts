@@ -4,6 +4,9 @@ import Type, { type Static, type TSchema, type TString } from 'typebox';
 
 export { escapeText, isSafeText } from './unsafe-text.ts';
 
+/** Of an object's schema: an unknown field is refused. */
+export const closed = { additionalProperties: false } as const;
+
 /** A closed map: a key that does not follow its pattern is refused (`__proto__` never does). */
 export const MapOf = <V extends TSchema>(key: TString, value: V, options: Readonly<Record<string, unknown>> = {}) =>
   Type.Record(key, value, { additionalProperties: false, ...options });

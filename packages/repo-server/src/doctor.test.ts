@@ -3,8 +3,8 @@ import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { diagnose } from '@countersign/protocol/node';
-import { makeServerFolder } from '../../../test/support/publishing.ts';
 import { PublishedRepository } from '../../../test/support/published-repository.ts';
+import { makeServerFolder } from '../../../test/support/publishing.ts';
 import { serverChecks } from './doctor.ts';
 import { DirectoryStore } from './repository-stores/directory.ts';
 

@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { shortDigest, codeOf, format, MapOf, parseJson, Sha256, Time } from '@countersign/protocol';
+import { closed, shortDigest, codeOf, format, MapOf, parseJson, Sha256, Time } from '@countersign/protocol';
 import Type, { type Static } from 'typebox';
 import {
   makeFolder,
@@ -29,7 +29,6 @@ import {
 } from '@countersign/protocol/node';
 import { serverError } from './errors.ts';
 
-const closed = { additionalProperties: false } as const;
 const Version = Type.Integer({ minimum: 0, maximum: 2 ** 31 });
 const RoleName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,80}$' });
 

@@ -15,8 +15,8 @@ import {
   sign,
   type KeyObject,
 } from 'node:crypto';
-import { keyIdOf, type CountersignError, type PublicKey } from '@countersign/protocol';
-import { appendAudit, keepPerson, personCommitment, timeText } from '../device/audit.ts';
+import { keyIdOf, timeText, type CountersignError, type PublicKey } from '@countersign/protocol';
+import { appendAudit, keepPerson, personCommitment } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { consentError } from './consent-errors.ts';

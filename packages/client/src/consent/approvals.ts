@@ -10,6 +10,8 @@
 import { Buffer } from 'node:buffer';
 import { createPrivateKey, createPublicKey, randomBytes, sign } from 'node:crypto';
 import {
+  payloadOf,
+  signedByEnvelope,
   shortDigest,
   approvalFormat,
   approvalPayloadType,
@@ -20,11 +22,12 @@ import {
   preAuthEncoding,
   sha256,
   verifySignature,
+  timeText,
   type Approval,
   type Envelope,
   type PublicKey,
 } from '@countersign/protocol';
-import { appendAudit, hasRecord, keepPerson, personCommitment, timeText, type Person } from '../device/audit.ts';
+import { appendAudit, hasRecord, keepPerson, personCommitment, type Person } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { readSetting, writeSetting } from '../device/settings.ts';
@@ -197,8 +200,7 @@ export function readApproval(device: Device, plan: string): { record: Approval; 
   const row = device.database.prepare('SELECT envelope, at FROM approval WHERE plan = ?').get(plan) as
     { envelope: Uint8Array; at: string } | undefined;
   if (row === undefined) return null;
-  const { payload } = envelopeFormat.parse(row.envelope);
-  return { record: approvalFormat.parse(Buffer.from(payload, 'base64')), at: row.at };
+  return { record: approvalFormat.parse(payloadOf(envelopeFormat.parse(row.envelope))), at: row.at };
 }
 
 function checkState(plan: string, state: PlanState, answer: Answer['answer']): void {
@@ -211,7 +213,7 @@ function openRecord(value: unknown): { record: Approval; envelope: Envelope } {
   const envelope = envelopeFormat.check(value, 'the approval');
   // DSSE: the payload type is signed with the payload; a record of another kind is no approval.
   if (envelope.payloadType !== approvalPayloadType) throw refusedRecord('it is not an approval record');
-  return { envelope, record: approvalFormat.parse(Buffer.from(envelope.payload, 'base64'), 'the approval record') };
+  return { envelope, record: approvalFormat.parse(payloadOf(envelope), 'the approval record') };
 }
 
 function accountOf(device: Device, keyid: string): Account {
@@ -223,7 +225,7 @@ function accountOf(device: Device, keyid: string): Account {
 
 /** 21 CFR 11.70: the signature is of this record, by the account that the record names. */
 function checkSignature(envelope: Envelope, account: Account): void {
-  const signed = preAuthEncoding(envelope.payloadType, Buffer.from(envelope.payload, 'base64'));
+  const signed = signedByEnvelope(envelope);
   const signature = envelope.signatures.find(({ keyid }) => keyid === account.keyid);
   if (envelope.signatures.length !== 1 || signature === undefined)
     throw refusedRecord('it is not signed by the account that it names, and by that alone');
@@ -260,7 +262,7 @@ function signByDevice(device: Device, envelope: Envelope): Envelope {
   };
   const keyid = keyIdOf(publicKey);
   if (!hasRecord(device, 'device-key')) appendAudit(device, 'device-key', { keyid, key: publicKey });
-  const signed = preAuthEncoding(envelope.payloadType, Buffer.from(envelope.payload, 'base64'));
+  const signed = signedByEnvelope(envelope);
   return {
     ...envelope,
     signatures: [...envelope.signatures, { keyid, sig: sign('sha256', signed, key).toString('base64') }],

@@ -3,6 +3,7 @@
  * and every term that the plan asks must be there, and nothing else: what is missing is an error, never a default.
  */
 import {
+  closed,
   shortDigest,
   CapabilityId,
   codeOf,
@@ -16,8 +17,6 @@ import Type, { type Static } from 'typebox';
 import { readIfPresent } from '@countersign/protocol/node';
 import { clientError } from '../device/errors.ts';
 import type { Answers } from './approval-record.ts';
-
-const closed = { additionalProperties: false } as const;
 
 const DecisionsFile = Type.Object(
   {

@@ -2,8 +2,8 @@
  * Alerts: what somebody at the device should know. One open alert for each code and component; raising it again only
  * refreshes its words, so that a poll every few minutes does not fill the list. An alert is a notice, never a decision.
  */
-import { messageOf, codeOf, escapeText } from '@countersign/protocol';
-import { appendAudit, timeText } from './audit.ts';
+import { messageOf, codeOf, escapeText, timeText } from '@countersign/protocol';
+import { appendAudit } from './audit.ts';
 import type { Device } from './device.ts';
 
 export interface Alert {

@@ -7,11 +7,11 @@
  */
 import { Buffer } from 'node:buffer';
 import {
+  signedByEnvelope,
   shortDigest,
   canonicalBytes,
   envelopeFormat,
   parseCanonical,
-  preAuthEncoding,
   sha256,
   timeText,
   verifySignature,
@@ -40,9 +40,6 @@ const link = (previous: ChainHead | null, kind: string, body: Uint8Array): Chain
   const record = { previous: previous?.digest ?? none, sequence, kind, body: sha256(body) };
   return { sequence, digest: sha256(canonicalBytes(record)) };
 };
-
-/** RFC 3339 UTC, whole seconds: the time form of the database. */
-export { timeText } from '@countersign/protocol';
 
 /**
  * Adds one record, inside the caller's transaction where there is one. `kind` is kebab-case; `body` must be plain JSON
@@ -149,7 +146,7 @@ export const personCommitment = (salt: string, account: string, printedName: str
 
 function checkEnvelope(sequence: number, value: unknown, keys: ReadonlyMap<string, PublicKey>): void {
   const envelope = envelopeFormat.check(value, `the envelope of audit record ${sequence}`);
-  const signed = preAuthEncoding(envelope.payloadType, Buffer.from(envelope.payload, 'base64'));
+  const signed = signedByEnvelope(envelope);
   for (const { keyid, sig } of envelope.signatures) {
     const key = keys.get(keyid);
     if (key === undefined) throw broken(sequence, `the key ${shortDigest(keyid)} that signed it was never introduced`);

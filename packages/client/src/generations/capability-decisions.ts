@@ -3,8 +3,7 @@
  * (`grants.ts`). Changed only inside the transaction of the change or the revocation that decides.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Grant } from '@countersign/protocol';
-import { timeText } from '../device/audit.ts';
+import { timeText, type Grant } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 
 /** A decision as it is kept: with the plan whose approval made it, and since when it stands. */

@@ -3,7 +3,7 @@
  * offered unless the channel asks for the downgrade, and the releases that failed here, which are not offered again.
  */
 import semver from 'semver';
-import { timeText } from '../device/audit.ts';
+import { timeText } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 
 /** The highest committed version by component. */

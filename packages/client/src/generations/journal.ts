@@ -3,7 +3,7 @@
  * Invariants: a phase is entered in the same transaction as the state it stands for; every phase may be entered again after
  * a crash and does the same; a budget bounds how often phases are entered, so that nothing loops for ever.
  */
-import { timeText } from '../device/audit.ts';
+import { timeText } from '@countersign/protocol';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import type { ProcessIdentity } from '../platform/processes.ts';

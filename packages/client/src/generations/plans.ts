@@ -2,8 +2,8 @@
  * The plans of a device and where each stands. A plan's body never changes; its state does, and every change of state is in the
  * audit trail. At most one plan is open at a time.
  */
-import { shortDigest, planFormat, type Plan } from '@countersign/protocol';
-import { appendAudit, timeText } from '../device/audit.ts';
+import { shortDigest, planFormat, timeText, type Plan } from '@countersign/protocol';
+import { appendAudit } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 import { engineError } from './engine-errors.ts';

@@ -10,7 +10,7 @@ import { Buffer } from 'node:buffer';
 import { existsSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { messageOf, codeOf, type CountersignError } from '@countersign/protocol';
+import { messageOf, codeOf, timeText, type CountersignError } from '@countersign/protocol';
 import {
   makeFolder,
   syncFolder,
@@ -19,7 +19,6 @@ import {
   writeFailure,
   type UnpackedFile,
 } from '@countersign/protocol/node';
-import { timeText } from '../device/audit.ts';
 import { requireLock, stagingFolder, storeFolder, type Device } from '../device/device.ts';
 import { removeTree } from '../platform/removal.ts';
 import { engineError } from './engine-errors.ts';

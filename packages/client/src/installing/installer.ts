@@ -4,9 +4,8 @@
  *
  * Must never unpack what the plan did not grant, and never leave a job behind that a crash did not leave.
  */
-import { messageOf, codeOf } from '@countersign/protocol';
+import { messageOf, codeOf, timeText } from '@countersign/protocol';
 import { raiseAlert } from '../device/alerts.ts';
-import { timeText } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
 import { applyDecisions, listDecisions } from '../generations/capability-decisions.ts';

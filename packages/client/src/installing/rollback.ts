@@ -3,7 +3,7 @@
  * archives, so that no approval of earlier fits again. What was taken back or refused since stays off, what was granted
  * since is suspended.
  */
-import { timeText } from '../device/audit.ts';
+import { timeText } from '@countersign/protocol';
 import { transact } from '../device/database.ts';
 import { requireLock, type Device } from '../device/device.ts';
 import { listDecisions, reviveDecisions } from '../generations/capability-decisions.ts';

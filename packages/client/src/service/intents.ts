@@ -4,9 +4,8 @@
  * command takes the lock and acts. An intent is answered once; it never holds a secret.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { codeOf, CountersignError } from '@countersign/protocol';
+import { codeOf, CountersignError, timeText } from '@countersign/protocol';
 import { describeError } from '@countersign/protocol/node';
-import { timeText } from '../device/audit.ts';
 import { withLock, type Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
 import { writeGrants } from '../generations/grants.ts';

@@ -2,10 +2,9 @@
  * One poll of the device: trust is brought up to date, then the plan, then whoever looks is told. Computing the plan is skipped
  * while nothing is new; once a minute it is done all the same, since rollout shares, holds and approvals move with time.
  */
-import { codeOf, type Omission } from '@countersign/protocol';
+import { codeOf, timeText, type Omission } from '@countersign/protocol';
 import { computeDevicePlan, lastOmissions } from '../consent/planning.ts';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
-import { timeText } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import { readSetting, writeSetting, type PlanRequests } from '../device/settings.ts';
 import { openPlan, type PlanState } from '../generations/plans.ts';

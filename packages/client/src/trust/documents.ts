@@ -2,9 +2,8 @@
  * Small signed documents: fetched as targets, by the digest and length that trusted metadata gives, and kept with that digest so
  * that one that did not change is not fetched again. Their content is judged by whoever reads them.
  */
-import { checkDocumentListed, sha256, type TargetFile } from '@countersign/protocol';
+import { checkDocumentListed, sha256, timeText, type TargetFile } from '@countersign/protocol';
 import { fetchDocument, lookUp, type MetadataSession } from '@countersign/protocol/node';
-import { timeText } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import type { Connection, Server } from './servers.ts';
 

@@ -1,5 +1,5 @@
 /** Releases that were judged good, kept with their evidence: for a device without a network, and to describe what was offered. */
-import { timeText } from '../device/audit.ts';
+import { timeText } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 import type { JudgedRelease, FetchedRelease, ReleaseReference } from './release-evidence.ts';
 

@@ -2,8 +2,8 @@
  * Who denies a capability on this device: the vendor by the newest accepted devices policy, or the laboratory's own IT, which
  * may only deny. Fail closed: a device without a policy, or without a model, has everything denied.
  */
-import { Buffer } from 'node:buffer';
 import {
+  payloadOf,
   codeOf,
   devicesFormat,
   envelopeFormat,
@@ -24,8 +24,8 @@ import { readShippedPackage } from './trust-on-device.ts';
 function devicesPolicy(device: Device): DevicesAuthority | undefined {
   const line = newestLine(device, 'devices')?.envelope ?? shippedLine(device);
   if (line === undefined) return undefined;
-  const { payload } = envelopeFormat.parse(line, 'the devices policy');
-  return devicesFormat.parse(Buffer.from(payload, 'base64'), 'the devices policy');
+  const envelope = envelopeFormat.parse(line, 'the devices policy');
+  return devicesFormat.parse(payloadOf(envelope), 'the devices policy');
 }
 
 function shippedLine(device: Device): Uint8Array | undefined {

@@ -1,7 +1,7 @@
 /** Releases that this device refused before installation, the newest code of each, told once as an alert and in the trail. */
-import { escapeText } from '@countersign/protocol';
+import { escapeText, timeText } from '@countersign/protocol';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
-import { appendAudit, timeText } from '../device/audit.ts';
+import { appendAudit } from '../device/audit.ts';
 import { transact } from '../device/database.ts';
 import type { Device } from '../device/device.ts';
 

@@ -6,9 +6,8 @@
 import Type, { type Static } from 'typebox';
 import { KeyId, PublicKey } from '../public-key.ts';
 import { format } from '../schema.ts';
-import { CapabilityId, ComponentName, Name, Time, MapOf } from '../text.ts';
+import { closed, CapabilityId, ComponentName, Name, Time, MapOf } from '../text.ts';
 
-const closed = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' });
 const VersionNumber = Type.Integer({ minimum: 1, maximum: 1_000_000 });
 

@@ -47,6 +47,10 @@ export function readEnvelope(bytes: Uint8Array, what: string): Envelope {
 
 export const payloadOf = (envelope: Envelope): Buffer => Buffer.from(envelope.payload, 'base64');
 
+/** What the signatures of an envelope are over. */
+export const signedByEnvelope = (envelope: Envelope): Buffer =>
+  preAuthEncoding(envelope.payloadType, payloadOf(envelope));
+
 /** A new envelope, or the given one with further signatures; a key that signed already signs again in its place. */
 export async function signEnvelope(
   payloadType: string,
@@ -69,7 +73,7 @@ export async function signEnvelope(
  * not hold does not count. Never throws.
  */
 export function verifiedSigners(envelope: Envelope, keys: Readonly<Record<string, PublicKey>>): string[] {
-  const bytes = preAuthEncoding(envelope.payloadType, payloadOf(envelope));
+  const bytes = signedByEnvelope(envelope);
   const materials = new Set<string>();
   const good: string[] = [];
   for (const { keyid, sig } of envelope.signatures) {

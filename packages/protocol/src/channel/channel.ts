@@ -2,9 +2,7 @@
 import Type, { type Static } from 'typebox';
 import { releaseError } from '../release/release-errors.ts';
 import { format } from '../schema.ts';
-import { ComponentName, Name, Platform, Reason, Sha256, Time, Version } from '../text.ts';
-
-const closed = { additionalProperties: false } as const;
+import { closed, ComponentName, Name, Platform, Reason, Sha256, Time, Version } from '../text.ts';
 
 export const channelType = 'https://countersign.dev/channel/v1';
 const ChannelName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$' });

@@ -7,9 +7,8 @@ import semver from 'semver';
 import Type, { type Static } from 'typebox';
 import { releaseError } from '../release/release-errors.ts';
 import { format } from '../schema.ts';
-import { ComponentName, Reason, Sha256, Time, Version, MapOf, escapeText } from '../text.ts';
+import { closed, ComponentName, Reason, Sha256, Time, Version, MapOf, escapeText } from '../text.ts';
 
-const closed = { additionalProperties: false } as const;
 /** Applies to signatures with a verified time at or after it; a signature without one is always hit. Absent: always. */
 const effective = Type.Optional(Time);
 

@@ -5,9 +5,7 @@
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { CapabilityId, ComponentName, Scope, Sha256, Time } from '../text.ts';
-
-const closed = { additionalProperties: false } as const;
+import { closed, CapabilityId, ComponentName, Scope, Sha256, Time } from '../text.ts';
 
 export const approvalType = 'https://countersign.dev/approval/v1';
 export const approvalPayloadType = 'application/vnd.countersign.approval.v1+json';

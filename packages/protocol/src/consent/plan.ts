@@ -5,9 +5,19 @@
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { CapabilityId, ComponentName, Name, Platform, Reason, Risk, Scope, Sha256, Version, MapOf } from '../text.ts';
-
-const closed = { additionalProperties: false } as const;
+import {
+  closed,
+  CapabilityId,
+  ComponentName,
+  Name,
+  Platform,
+  Reason,
+  Risk,
+  Scope,
+  Sha256,
+  Version,
+  MapOf,
+} from '../text.ts';
 
 export const planType = 'https://countersign.dev/plan/v1';
 

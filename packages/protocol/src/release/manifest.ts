@@ -8,6 +8,7 @@ import Type, { type Static } from 'typebox';
 import { codeOf } from '../error.ts';
 import { format } from '../schema.ts';
 import {
+  closed,
   CapabilityId,
   ComponentName,
   Name,
@@ -21,8 +22,6 @@ import {
 } from '../text.ts';
 import { checkArchivePath } from './archive-policy.ts';
 import { releaseError } from './release-errors.ts';
-
-const closed = { additionalProperties: false } as const;
 
 export const Capability = Type.Object(
   {

@@ -7,7 +7,7 @@
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
-import { Sha256, MapOf, isSafeText, sha256 } from '../text.ts';
+import { closed, Sha256, MapOf, isSafeText, sha256 } from '../text.ts';
 import { Manifest, checkManifest } from './manifest.ts';
 import { releaseError } from './release-errors.ts';
 
@@ -15,7 +15,6 @@ export const statementType = 'https://in-toto.io/Statement/v1';
 export const predicateType = 'https://countersign.dev/attestations/component-release/v1';
 export const statementPayloadType = 'application/vnd.in-toto+json';
 
-const closed = { additionalProperties: false } as const;
 const Size = Type.Integer({ minimum: 0, maximum: 2 ** 40 });
 const Language = Type.String({ pattern: '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$' });
 

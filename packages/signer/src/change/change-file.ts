@@ -2,8 +2,8 @@
  * The file in which a change travels between people. It carries no trust: it says of itself only that it arrived undamaged, and by the
  * same sha256 two people can tell each other that they mean the same file. What it holds is judged where it is taken over.
  */
-import Type, { type Static } from 'typebox';
 import {
+  closed,
   canonicalBytes,
   codeOf,
   escapeText,
@@ -16,11 +16,11 @@ import {
   Sha256,
   sha256,
 } from '@countersign/protocol';
+import Type, { type Static } from 'typebox';
 import { readIfPresent } from '@countersign/protocol/node';
 import { signerError } from '../workspace/errors.ts';
 import type { RoleFile } from '../workspace/workspace.ts';
 
-const closed = { additionalProperties: false } as const;
 const maximumRoles = 1100;
 const Base64 = Type.String({ pattern: '^[A-Za-z0-9+/]*={0,2}$', maxLength: 24 << 20 });
 const Roles = MapOf(Type.String({ pattern: '^[a-z][a-z0-9-]{0,80}$' }), Base64, { maxProperties: maximumRoles });

@@ -2,7 +2,7 @@
  * Signing the pending change. Each key signs whatever it may and has not signed yet: authority versions first, since the role that
  * carries them can only be signed once they are complete, then roots, targets and the rest.
  */
-import { goodSigners, signedBytes, signEnvelope } from '@countersign/protocol';
+import { payloadOf, goodSigners, signedBytes, signEnvelope } from '@countersign/protocol';
 import type { OpenKey } from '../keys/key-uris.ts';
 import { signerError } from '../workspace/errors.ts';
 import type { RoleSignature, Workspace } from '../workspace/workspace.ts';
@@ -23,7 +23,7 @@ export async function signChange(workspace: Workspace, keys: readonly OpenKey[],
     const line = pendingLine(workspace, kind);
     const able = keys.filter(({ keyid }) => line?.missing.includes(keyid));
     if (!line || able.length === 0) continue;
-    const payload = Buffer.from(line.envelope.payload, 'base64');
+    const payload = payloadOf(line.envelope);
     const envelope = await signEnvelope(line.envelope.payloadType, payload, able, line.envelope.signatures);
     keepLine(workspace, kind, envelope.payload, envelope.signatures);
     signed.push(...able.map(({ keyid }) => ({ item: `${kind} version ${line.body.version}`, keyid })));
