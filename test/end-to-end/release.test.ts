@@ -1,6 +1,6 @@
 /** Several people make, sign and publish one change with the real programs, each from a folder of their own. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newTeam, publishedTeam, type ReleaseTeam } from '../support/release-team.ts';
@@ -108,6 +108,21 @@ test('a release is reviewed and signed by somebody new, whose signature the firs
   await bob.ok('change', 'rebase', team.url);
   assert.equal((await bob.quick<Status>('status')).change.empty, true);
   assert.equal((await bob.quick<Verified>('verify', team.url)).offers.length, 2);
+
+  // One flipped byte in an archive or an SBOM that lies on the server is found over http and in the folder, by the code of a device.
+  const repository = team.path('repository');
+  for (const pattern of ['targets/**/*.base.tar.zst', 'targets/**/*.sbom.cdx.json']) {
+    const [file] = globSync(pattern, { cwd: repository }).map((name) => join(repository, name));
+    flip(file!);
+    for (const place of [team.url, repository]) {
+      const { code, json } = await alice.run('verify', place);
+      assert.equal(code, 1);
+      const verdicts = (json as unknown as Verified).offers.map(({ verdict }) => verdict).sort();
+      assert.deepEqual(verdicts, ['TUF_HASH', 'good'], place);
+    }
+    flip(file!);
+  }
+  assert.equal((await alice.run('verify', repository)).code, 0);
 });
 
 test('an export with a flipped byte is refused wherever the byte is, and nothing changes', async (t) => {

@@ -2,7 +2,7 @@
  * Whether an older generation may run again: its releases are judged anew by the newest authority and revocations that can be had.
  * What was revoked, fell below the minimum or needs what is denied by now does not come back, not even by hand.
  */
-import { checkNotRevoked, releaseError, type Offer } from '@countersign/protocol';
+import { checkNotRevoked, releaseError } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 import type { Generation, InstalledComponent } from '../generations/generations.ts';
 import { readEvidence } from '../trust/kept-releases.ts';
@@ -43,11 +43,10 @@ async function newestDocuments(device: Device): Promise<TrustDocuments> {
 
 /** A release that runs now was judged when it came; what was revoked since shows here. */
 function checkRelease(device: Device, installed: InstalledComponent, documents: TrustDocuments): void {
-  const { component, version, release } = installed;
+  const { component, version, platform, release } = installed;
   checkNotRevoked(documents.revocations, release, component, version);
   const evidence = readEvidence(device, release);
   if (evidence === null)
     throw releaseError('TRUST_DOCUMENT', `nothing is kept of the signatures of ${component} ${version}`);
-  const platform = installed.platform as Offer['platform'];
   judgeEvidence({ component, version, platform, release }, evidence, documents);
 }
