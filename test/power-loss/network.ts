@@ -90,8 +90,8 @@ export function describeTrust(directory: string): string {
   const authorityKinds = ['codesign', 'devices'] as const;
   const paths = [...authorityKinds.map(authorityPath), revocationsPath, channelPath('stable')];
   const trust = {
-    floors: [...(record?.floors ?? [])].sort(),
-    roots: [...(record?.roots ?? [])].sort(),
+    floors: [...(record?.floors ?? [])].map(([role, version]) => ({ role, version })),
+    roots: [...(record?.roots ?? [])].map(([version, digest]) => ({ version, sha256: digest })),
     documents: paths.map((path) => [path, keptDocument(device, path)?.sha256]),
     lines: authorityKinds.map((kind) =>
       acceptedLines(device, kind).map(({ version, sha256: line }) => [version, line]),

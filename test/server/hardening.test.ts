@@ -196,7 +196,7 @@ test('says that it lives, whether it is well, and how often it answered what', a
   assert.deepEqual(JSON.parse(before.body), {
     colour: 'red',
     scanned: false,
-    findings: [{ colour: 'red', what: 'nothing is published yet', who: 'key holders' }],
+    findings: [{ code: 'NOTHING_PUBLISHED', colour: 'red', what: 'nothing is published yet', who: 'key holders' }],
     expires: {},
   });
   assert.match((await ask(empty.url, 'GET /metrics')).body, /^countersign_ready 2$/m);

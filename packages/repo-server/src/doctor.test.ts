@@ -13,7 +13,7 @@ test('each fault of a server’s folder is found, and none hides another', async
   t.after(() => rmSync(directory, { recursive: true }));
   const secret = join(directory, 'server', 'online-keys.secret.json');
   const codes = async (): Promise<string[]> =>
-    (await diagnose(serverChecks(directory, new DirectoryStore(directory), new Date())))
+    (await diagnose(serverChecks(directory, (folder) => new DirectoryStore(folder), new Date())))
       .map(({ code }) => code)
       .filter((code) => code !== 'DISK_LOW');
   // It was never started: nobody gave it the package, and nothing is published.

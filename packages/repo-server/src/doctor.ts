@@ -13,11 +13,12 @@ import { stateFolder } from './state-folder.ts';
 const littleSpace = 1 << 30;
 
 /** In the order in which what they find should be mended. @throws SERVER_MISSING */
-export function serverChecks(directory: string, store: RepositoryStore, now: Date): Check[] {
+export function serverChecks(directory: string, open: (directory: string) => RepositoryStore, now: Date): Check[] {
   const state = stateFolder(directory);
   if (!existsSync(state)) throw serverError('SERVER_MISSING', `${directory} holds no server`);
   const secret = join(state, 'online-keys.secret.json');
   const published = async (): Promise<Repository> => {
+    const store = open(directory);
     const metadata = new PublishedMetadata();
     await metadata.load(store);
     return new Repository(store, metadata, readOnlineKeys(state), () => now);

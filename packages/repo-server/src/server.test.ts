@@ -67,7 +67,7 @@ test('a folder without a server has none to start nor to examine', async () => {
   rmSync(join(folder.directory, 'server', 'online-keys.secret.json'));
   await assert.rejects(startAndStop(optionsOf(folder)), { code: 'SERVER_MISSING', message: /holds no server$/ });
   const empty = mkdtempSync(join(tmpdir(), 'countersign-empty-'));
-  assert.throws(() => serverChecks(empty, new DirectoryStore(empty), new Date()), {
+  assert.throws(() => serverChecks(empty, (folder) => new DirectoryStore(folder), new Date()), {
     code: 'SERVER_MISSING',
     message: /holds no server$/,
   });

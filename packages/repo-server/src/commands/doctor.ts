@@ -8,5 +8,5 @@ import { directoryOf } from './session.ts';
 export const addDoctor = (program: Command): void =>
   addDoctorCommand(program, (command) => {
     const directory = directoryOf(command);
-    return diagnose(serverChecks(directory, new DirectoryStore(directory), new Date()));
+    return diagnose(serverChecks(directory, (folder) => new DirectoryStore(folder), new Date()));
   });
