@@ -34,7 +34,7 @@ export function addRunCommands(program: Command): void {
         const { onProgress, end } = progressOn(terminal);
         const handlers = handlersOf(device, { onProgress });
         const outcome = await perform<InstallOutcome>(device, handlers, 'install', { plan }).finally(end);
-        tell(terminal, outcome);
+        tell(terminal, outcome, outcome.running);
       }),
     );
   addPersonOptions(program.command('rollback').description('go back to the generation before')).action(
@@ -44,21 +44,19 @@ export function addRunCommands(program: Command): void {
         const { onProgress, end } = progressOn(terminal);
         const handlers = handlersOf(device, { onProgress });
         const outcome = await perform<PlanOutcome>(device, handlers, 'rollback', asker).finally(end);
-        tell(terminal, outcome);
+        tell(terminal, outcome, outcome.generation);
       }),
   );
 }
 
 /** A change that was taken back because a component was not well is a failure, told with its reason. */
-function tell(terminal: Terminal, outcome: PlanOutcome): void {
+function tell(terminal: Terminal, outcome: PlanOutcome, running: number): void {
   if (outcome.outcome === 'rolled-back') process.exitCode = 1;
-  terminal.answer(outcome, () =>
-    terminal.print(
-      outcome.outcome === 'committed'
-        ? `generation ${outcome.generation} runs`
-        : `rolled back: ${outcome.component === '' ? '' : `${outcome.component} was not well `}(${outcome.code}); generation ${outcome.generation} runs`,
-    ),
-  );
+  const words: string[] = [];
+  if (outcome.outcome === 'rolled-back')
+    words.push(`rolled back: ${outcome.component === '' ? '' : `${outcome.component} was not well `}(${outcome.code})`);
+  else if (outcome.generation !== running) words.push(`it was installed as generation ${outcome.generation}`);
+  terminal.answer(outcome, () => terminal.print([...words, `generation ${running} runs`].join('; ')));
 }
 
 /** Bars for what takes long, a note for each other step. */

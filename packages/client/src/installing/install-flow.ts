@@ -30,7 +30,8 @@ export interface InstallOptions {
   readonly onProgress?: (progress: InstallProgress) => void;
 }
 
-export type InstallOutcome = PlanOutcome & { readonly plan: string };
+/** `running` is the generation that runs now: another one where the plan was carried out a while ago. */
+export type InstallOutcome = PlanOutcome & { readonly plan: string; readonly running: number };
 
 /** The plan that is approved and not switched to yet; null: none. */
 export function approvedPlan(device: Device): StoredPlan | null {
@@ -52,7 +53,7 @@ export async function installApproved(device: Device, options: InstallOptions = 
     const outcome = await carryOut(device, stored, options);
     clearAlert(device, 'INSTALL_FAILED');
     clearAlert(device, 'UPDATE_AVAILABLE');
-    return { ...outcome, plan: digest };
+    return { ...outcome, plan: digest, running: outcome.generation };
   } catch (error) {
     try {
       settle(device, digest, error, options.signal);

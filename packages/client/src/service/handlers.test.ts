@@ -35,8 +35,8 @@ test('each plan is answered with its own outcome, whatever became of others', po
   const sick = await put(await make('app', '2.0.0', { health: 'exit 1\n', start: 'exit 4\n' }));
   // The old release cannot be stopped: nothing new ran, so nothing new is to blame.
   const stuck = await put(await make('tool', '2.0.0'));
-  assert.deepEqual(await answer(first), { outcome: 'committed', generation: 1, plan: first });
-  const failed = { outcome: 'rolled-back', generation: 1, code: 'HOOK_FAILED' };
+  assert.deepEqual(await answer(first), { outcome: 'committed', generation: 1, plan: first, running: 1 });
+  const failed = { outcome: 'rolled-back', generation: 1, code: 'HOOK_FAILED', running: 1 };
   assert.deepEqual(await answer(sick), { ...failed, component: 'app', plan: sick });
   assert.deepEqual(await answer(stuck), { ...failed, component: 'tool', plan: stuck });
   assert.deepEqual(
@@ -45,14 +45,22 @@ test('each plan is answered with its own outcome, whatever became of others', po
   );
 });
 
+test('a plan that was carried out a while ago is told beside what runs now', posix, async () => {
+  const { put, answer } = setUp();
+  const folder = kitFolder();
+  const first = await put(await makeKit(folder, { component: 'app', version: '1.0.0' }));
+  await put(await makeKit(folder, { component: 'app', version: '2.0.0' }));
+  assert.deepEqual(await answer(first), { outcome: 'committed', generation: 1, plan: first, running: 2 });
+});
+
 test('a plan that a person went back from is answered so, and blames no component', posix, async () => {
   const { device, put, answer } = setUp();
   const folder = kitFolder();
   await put(await makeKit(folder, { component: 'app', version: '1.0.0' }));
   const second = await put(await makeKit(folder, { component: 'app', version: '2.0.0' }));
-  assert.deepEqual(await answer(second), { outcome: 'committed', generation: 2, plan: second });
+  assert.deepEqual(await answer(second), { outcome: 'committed', generation: 2, plan: second, running: 2 });
   await withLock(device, () => rollback(device, { check: () => undefined }));
-  const back = { outcome: 'rolled-back', generation: 3, code: 'ROLLBACK', component: '', plan: second };
+  const back = { outcome: 'rolled-back', generation: 3, code: 'ROLLBACK', component: '', plan: second, running: 3 };
   assert.deepEqual(await answer(second), back);
 });
 

@@ -8,6 +8,7 @@ import { appendAudit } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
 import type { PlanRequests } from '../device/settings.ts';
+import { currentRow } from '../generations/generations.ts';
 import { revokeCapability } from '../generations/grants.ts';
 import { openPlan, readPlan } from '../generations/plans.ts';
 import { installApproved, type InstallOptions, type InstallOutcome } from '../installing/install-flow.ts';
@@ -68,7 +69,7 @@ async function installPlan(device: Device, digest: string | null, options: Insta
     throw clientError('NOTHING_TO_DO', `plan ${shortDigest(digest)} is ${state}`, {
       hint: 'see countersign-device plan for what is open now',
     });
-  return { ...outcome, plan: digest };
+  return { ...outcome, plan: digest, running: currentRow(device)?.generation ?? 0 };
 }
 
 async function askFor(device: Device, asked: PlanRequests): Promise<PollResult> {
