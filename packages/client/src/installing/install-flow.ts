@@ -17,13 +17,13 @@ import {
   type StoredPlan,
 } from '../generations/plans.ts';
 import { refreshTrust } from '../trust/refresh.ts';
-import type { ChangeProgress } from './change-hooks.ts';
+import type { SwitchProgress } from './switch-hooks.ts';
 import { decideInstall } from './decided-install.ts';
 import { fetchArchives, type DownloadProgress } from './downloads.ts';
 import { install } from './installer.ts';
 import { confirmByBothVerifiers } from './verifiers.ts';
 
-export type InstallProgress = ChangeProgress | ({ readonly step: 'download' } & DownloadProgress);
+export type InstallProgress = SwitchProgress | ({ readonly step: 'download' } & DownloadProgress);
 
 export interface InstallOptions {
   readonly signal?: AbortSignal;

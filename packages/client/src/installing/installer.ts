@@ -15,7 +15,7 @@ import { currentRow, nextGenerationNumber, readGeneration, writeGeneration } fro
 import { beginJob, countAttempts, enterPhase, note, openJob, type Job } from '../generations/journal.ts';
 import { planState, setPlanState, type PlanOutcome } from '../generations/plans.ts';
 import { storeArchive, verifyArchive } from '../generations/store.ts';
-import type { OnChangeProgress } from './change-hooks.ts';
+import type { OnSwitchProgress } from './switch-hooks.ts';
 import type { DecidedInstall } from './decided-install.ts';
 import { checkInstall, type CheckedInstall, type FetchedArchives } from './install-input.ts';
 import { drive } from './switch.ts';
@@ -26,7 +26,7 @@ export interface InstallRequest {
   /** The last look right before the switch (revocations, approval, policy); throws to refuse. */
   readonly beforeSwitch: () => Promise<void> | void;
   readonly signal?: AbortSignal;
-  readonly onProgress?: OnChangeProgress;
+  readonly onProgress?: OnSwitchProgress;
 }
 
 /** Failures after which the same plan may be tried again. */

@@ -17,7 +17,7 @@ import { enterPhase, openJob, type Job } from '../generations/journal.ts';
 import { verifyArchive } from '../generations/store.ts';
 import { killIfSame } from '../platform/processes.ts';
 import { removeTree } from '../platform/removal.ts';
-import type { OnChangeProgress } from './change-hooks.ts';
+import type { OnSwitchProgress } from './switch-hooks.ts';
 import { runHook } from './hooks.ts';
 import { reportUnhealthy } from './installer.ts';
 import { drive, type Outcome } from './switch.ts';
@@ -30,7 +30,7 @@ export interface Recovery {
 }
 
 /** The caller holds the lock. @throws what stops even the way back, such as DISK_FULL; the next call goes on */
-export async function recover(device: Device, options: { onProgress?: OnChangeProgress } = {}): Promise<Recovery> {
+export async function recover(device: Device, options: { onProgress?: OnSwitchProgress } = {}): Promise<Recovery> {
   requireLock(device);
   const job = openJob(device);
   let outcome: Outcome | null = null;

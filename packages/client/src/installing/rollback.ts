@@ -21,13 +21,13 @@ import {
 import { beginJob, enterPhase } from '../generations/journal.ts';
 import type { PlanOutcome } from '../generations/plans.ts';
 import { verifyArchive } from '../generations/store.ts';
-import type { OnChangeProgress } from './change-hooks.ts';
+import type { OnSwitchProgress } from './switch-hooks.ts';
 import { drive } from './switch.ts';
 
 export interface RollbackRequest {
   /** Whether the older generation may run again (revocations, minimum versions, denials); throws to refuse. */
   readonly check: (target: Generation) => Promise<void> | void;
-  readonly onProgress?: OnChangeProgress;
+  readonly onProgress?: OnSwitchProgress;
 }
 
 /** The generation that `rollback` would go back to; null: none. */

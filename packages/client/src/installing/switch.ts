@@ -25,7 +25,7 @@ import { writeGrants } from '../generations/grants.ts';
 import { quarantine, raiseHighest } from '../generations/install-history.ts';
 import { endJob, enterPhase, forwardBudget, openJob, type Failure, type Job } from '../generations/journal.ts';
 import { keepOutcome, setPlanState, type PlanOutcome, type PlanState } from '../generations/plans.ts';
-import { ChangeHooks, type OnChangeProgress } from './change-hooks.ts';
+import { SwitchHooks, type OnSwitchProgress } from './switch-hooks.ts';
 import { ComponentFailure } from './probation.ts';
 
 export type Outcome =
@@ -36,7 +36,7 @@ export type Outcome =
 export interface DriveOptions {
   /** Runs inside the switching transaction: decisions of the plan become true together with its components. */
   readonly atSwitch?: () => void;
-  readonly onProgress?: OnChangeProgress | undefined;
+  readonly onProgress?: OnSwitchProgress | undefined;
 }
 
 /** Takes the open job to its end. @throws what stops even the way back, such as DISK_FULL; calling again goes on */
@@ -44,7 +44,7 @@ export async function drive(device: Device, options: DriveOptions = {}): Promise
   for (;;) {
     const job = openJob(device);
     if (!job) throw engineError('INSTALL_INPUT', 'there is no change to go on with');
-    const outcome = job.phase === 'staging' ? abandon(device, job) : await new Change(device, job, options).advance();
+    const outcome = job.phase === 'staging' ? abandon(device, job) : await new Switch(device, job, options).advance();
     if (outcome) return outcome;
   }
 }
@@ -58,14 +58,14 @@ function abandon(device: Device, job: Job): Outcome {
   return { outcome: 'abandoned', generation: job.detail.from?.generation ?? 0 };
 }
 
-class Change {
+class Switch {
   readonly #device: Device;
   readonly #job: Job;
   readonly #options: DriveOptions;
   readonly #old: Generation | null;
   readonly #new: Generation;
   readonly #affected: ReadonlySet<string>;
-  readonly #hooks: ChangeHooks;
+  readonly #hooks: SwitchHooks;
 
   constructor(device: Device, job: Job, options: DriveOptions) {
     this.#device = device;
@@ -74,7 +74,7 @@ class Change {
     this.#old = job.detail.from === null ? null : readGeneration(device, job.detail.from.generation);
     this.#new = readGeneration(device, job.generation);
     this.#affected = withDependents(job.detail.changed, [...(this.#old?.components ?? []), ...this.#new.components]);
-    this.#hooks = new ChangeHooks(device, job, this.#affected, options.onProgress);
+    this.#hooks = new SwitchHooks(device, job, this.#affected, options.onProgress);
   }
 
   /** One phase; an outcome when it was the last. */

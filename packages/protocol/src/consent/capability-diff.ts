@@ -5,7 +5,7 @@
  */
 import type { Capability, Manifest } from '../release/manifest.ts';
 import type { Scope } from '../text.ts';
-import type { Change, Decision, PlanStep } from './plan.ts';
+import type { CapabilityChange, Decision, PlanStep } from './plan.ts';
 import { compareScopes } from './scope.ts';
 
 /** granted: in force. declined, revoked: a person keeps it off. suspended: a rollback took it back. */
@@ -29,7 +29,7 @@ export type CapabilityDiff = Pick<PlanStep, 'decisions' | 'kept' | 'off' | 'deni
 const riskOrder = { standard: 0, high: 1, phi: 2 } as const;
 
 /** How a declared capability goes beyond what was decided; null when it does not. */
-function changeOf(declared: Capability, decided: Grant): Change | null {
+function changeOf(declared: Capability, decided: Grant): CapabilityChange | null {
   if (declared.contract !== decided.contract) return 'contract-changed'; // check: another meaning
   if (compareScopes(decided.scope, declared.scope) === 'widened') return 'widened'; // check: reaches further
   if (riskOrder[declared.risk] > riskOrder[decided.risk]) return 'risk-raised'; // check: riskier

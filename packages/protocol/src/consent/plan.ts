@@ -22,14 +22,14 @@ import {
 export const planType = 'https://countersign.dev/plan/v1';
 
 /** Why a capability is asked. `requested`: the technician asked for it again. */
-export const Change = Type.Union([
+export const CapabilityChange = Type.Union([
   Type.Literal('new'),
   Type.Literal('widened'),
   Type.Literal('contract-changed'),
   Type.Literal('risk-raised'),
   Type.Literal('requested'),
 ]);
-export type Change = Static<typeof Change>;
+export type CapabilityChange = Static<typeof CapabilityChange>;
 
 const capability = {
   capability: CapabilityId,
@@ -42,7 +42,7 @@ export const Decision = Type.Object(
   {
     ...capability,
     required: Type.Boolean(),
-    change: Change,
+    change: CapabilityChange,
     /** What was granted until now; absent when nothing was. */
     before: Type.Optional(Type.Object({ contract: capability.contract, risk: Risk, scope: Scope }, closed)),
   },

@@ -11,26 +11,26 @@ import { note, noteHook, totalBudget, type Job } from '../generations/journal.ts
 import { hookOf, runHook, type HookName } from './hooks.ts';
 import { awaitHealth, forComponent } from './probation.ts';
 
-export interface ChangeProgress {
+export interface SwitchProgress {
   readonly step: 'unpack' | 'check' | HookName | 'switch' | 'commit' | 'roll-back';
   readonly component?: string;
   /** Packed bytes of one archive, where the step is unpack. */
   readonly done?: number;
   readonly total?: number;
 }
-export type OnChangeProgress = (progress: ChangeProgress) => void;
+export type OnSwitchProgress = (progress: SwitchProgress) => void;
 
-export class ChangeHooks {
+export class SwitchHooks {
   readonly #device: Device;
   readonly #job: Pick<Job, 'id' | 'transitions'>;
   readonly #affected: ReadonlySet<string>;
-  readonly #onProgress: OnChangeProgress | undefined;
+  readonly #onProgress: OnSwitchProgress | undefined;
 
   constructor(
     device: Device,
     job: Pick<Job, 'id' | 'transitions'>,
     affected: ReadonlySet<string>,
-    onProgress: OnChangeProgress | undefined,
+    onProgress: OnSwitchProgress | undefined,
   ) {
     this.#device = device;
     this.#job = job;
