@@ -20,6 +20,15 @@ export interface TarEntry {
   readonly executable: boolean;
 }
 
+/** What a device has no use for is absent or as strict as the rest: another reader may drop an entry whose owner it cannot read. */
+const unusedNumbers = [
+  { field: 'owner', at: 108, length: 8 },
+  { field: 'group', at: 116, length: 8 },
+  { field: 'time', at: 136, length: 12 },
+  { field: 'device', at: 329, length: 8 },
+  { field: 'device', at: 337, length: 8 },
+] as const;
+
 /** Bytes of zeros after a file's content, up to the next block. */
 export const paddingOf = (size: number): number => (blockBytes - (size % blockBytes)) % blockBytes;
 
@@ -50,6 +59,8 @@ export function readTarHeader(block: Buffer, offset: number): TarEntry {
       `"${shown()}" has mode ${mode.toString(8)}: setuid, setgid and sticky are refused`,
     );
   const size = readOctal(block, offset + 124, 12, 'size');
+  for (const { field, at, length } of unusedNumbers)
+    if (!isZero(block, offset + at, offset + at + length)) readOctal(block, offset + at, length, field);
   if (type === 0x30) return { kind: 'file', path: stored, size, executable: (mode & 0o100) !== 0 };
   if (size !== 0) throw archiveError('ARCHIVE_ENTRY', `the folder "${shown()}" has ${size} bytes of content`);
   return { kind: 'folder', path: stored.endsWith('/') ? stored.slice(0, -1) : stored, size: 0, executable: false };
@@ -77,14 +88,14 @@ function readText(block: Buffer, start: number, length: number): string {
   return block.toString('latin1', start, end);
 }
 
-/** Octal digits, then only spaces and NULs: no sign, no leading space, no base-256. */
+/** Octal digits, then spaces and NULs, at least one: no sign, no leading space, no base-256, no digit that the next field adds. */
 function readOctal(block: Buffer, start: number, length: number, field: string): number {
   let value = 0;
   let at = start;
   for (; at < start + length && block[at]! >= 0x30 && block[at]! <= 0x37; at++) value = value * 8 + block[at]! - 0x30;
   const digits = at - start;
   while (at < start + length && (block[at] === 0 || block[at] === 0x20)) at++;
-  if (digits === 0 || at < start + length)
+  if (digits === 0 || digits === length || at < start + length)
     throw archiveError(
       'ARCHIVE_DAMAGED',
       `the ${field} in a tar header is "${escapeText(block.toString('latin1', start, start + length))}", expected octal digits`,

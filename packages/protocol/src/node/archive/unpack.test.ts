@@ -109,6 +109,11 @@ test('accepts an archive without files, and folders without files are not made',
   assert.deepEqual(readdirSync(into), []);
 });
 
+test('accepts numbers that are absent where a device has no use for them', async () => {
+  const tar = rawTar({ name: 'a', content: 'x', patch: { at: 108, bytes: Buffer.alloc(16) } });
+  assert.equal((await unpack(zstd(tar), { files: 1, unpacked: 1 })).files.length, 1);
+});
+
 test('accepts the record padding of other tar programs', async () => {
   const tar = Buffer.concat([rawEntry({ name: 'a', content: 'x' }), Buffer.alloc(10240 - 1024)]);
   assert.equal((await unpack(zstd(tar), { files: 1, unpacked: 1 })).files.length, 1);
@@ -172,6 +177,17 @@ const hostileEntries: [string, string, RawEntry[]][] = [
   ['ARCHIVE_DAMAGED', 'an empty size', [{ name: 'a', size: '' }]],
   ['ARCHIVE_DAMAGED', 'digits after the end of a size', [{ name: 'a', size: '1 1' }]],
   ['ARCHIVE_DAMAGED', 'a mode that is no number', [{ name: 'a', mode: 'rwxrwxr' }]],
+  ['ARCHIVE_DAMAGED', 'a size without an end', [{ name: 'a', size: '000000000000' }]],
+  [
+    'ARCHIVE_DAMAGED',
+    'a checksum without an end',
+    [{ name: 'a', checksum: `00${rawEntry({ name: 'a' }).toString('latin1', 148, 154)}` }],
+  ],
+  ...[108, 116, 136, 329, 337].map((at): [string, string, RawEntry[]] => [
+    'ARCHIVE_DAMAGED',
+    `a base-256 number in the unused field at ${at}`,
+    [{ name: 'a', patch: { at, bytes: Buffer.from([0x80, 0, 0, 0, 0, 0, 0, 1]) } }],
+  ]),
   [
     'ARCHIVE_DAMAGED',
     'bytes between content and next header',
