@@ -132,6 +132,23 @@ test('refuses what a device would refuse', { skip: !posix }, async () => {
   await refuses('ARCHIVE_NAME', badFolder);
 });
 
+test('node-tar is loaded to pack, and by nothing else that the programs share', () => {
+  const loaded = `
+    import { registerHooks } from 'node:module';
+    registerHooks({
+      resolve(specifier, context, next) {
+        if (specifier === 'tar') console.log('node-tar');
+        return next(specifier, context);
+      },
+    });
+    const { packArchive } = await import(process.argv[1]);
+    console.log('loaded');
+    await packArchive({ sourceDir: process.argv[2], output: process.argv[3] });`;
+  const entry = new URL('../index.ts', import.meta.url).href;
+  const words = ['--input-type=module', '--eval', loaded, entry, folder({ a: '' }), fresh()];
+  assert.equal(execFileSync(process.execPath, words, { encoding: 'utf8' }), 'loaded\nnode-tar\n');
+});
+
 test('a name that node-tar would store otherwise is refused, the longest that it stores is packed', async () => {
   await refuses('ARCHIVE_NAME', folder({ ['n'.repeat(100)]: '' }));
   const output = fresh();

@@ -24,7 +24,7 @@ import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { constants as zlib, createZstdCompress } from 'node:zlib';
-import { Header, Pack, ReadEntry } from 'tar';
+import type * as NodeTar from 'tar';
 import { archiveError } from '../../release/archive-errors.ts';
 import { ArchiveNames, archiveLimits, checkArchiveTotals } from '../../release/archive-policy.ts';
 import { escapeText } from '../../unsafe-text.ts';
@@ -57,6 +57,8 @@ const level = 9;
 /** What the statement declares of the archive: sha256 and length of its bytes, unpacked bytes, files. @throws ARCHIVE_* */
 export async function packArchive(options: ArchiveOptions): Promise<ExpectedArchive> {
   const { sourceDir, output, signal } = options;
+  // Only who packs needs it: devices and servers do not load it.
+  const nodeTar = await import('tar');
   const files = listFiles(sourceDir);
   const unpacked = files.reduce((sum, file) => sum + file.size, 0);
   const tarBytes = files.reduce((sum, { size }) => sum + blockBytes + size + paddingOf(size), endBytes);
@@ -72,7 +74,7 @@ export async function packArchive(options: ArchiveOptions): Promise<ExpectedArch
       params: { [zlib.ZSTD_c_compressionLevel]: level, [zlib.ZSTD_c_checksumFlag]: 1 },
     });
     await pipeline(
-      inChunks(checked(tarOf(sourceDir, files, options), files, unpacked)),
+      inChunks(checked(tarOf(nodeTar, files, options), files, unpacked)),
       compress,
       async (chunks: AsyncIterable<Buffer>) => {
         for await (const chunk of chunks) {
@@ -141,9 +143,9 @@ function listFiles(sourceDir: string): ListedFile[] {
  * than one read; that nothing was left behind in them shows in `checked`.
  */
 function* tarOf(
-  sourceDir: string,
+  { Header, Pack, ReadEntry }: typeof NodeTar,
   files: readonly ListedFile[],
-  { signal, onProgress }: ArchiveOptions,
+  { sourceDir, signal, onProgress }: ArchiveOptions,
 ): Generator<Buffer> {
   const total = files.reduce((sum, file) => sum + file.size, 0);
   const pack = new Pack({ portable: true, noPax: true, strict: true, mtime: new Date(0) });
