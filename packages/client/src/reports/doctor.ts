@@ -37,13 +37,10 @@ export const deviceChecks = (device: Device): Check[] => [
         'start the service; it finishes or undoes the change first',
       );
   },
-  ...(currentGeneration(device)?.components ?? []).flatMap(({ archives }) =>
-    archives.map(
-      ({ sha256 }) =>
-        () =>
-          verifyArchive(device, sha256),
-    ),
-  ),
+  async ({ attempt }) => {
+    for (const { archives } of currentGeneration(device)?.components ?? [])
+      for (const { sha256 } of archives) await attempt(() => verifyArchive(device, sha256));
+  },
   ({ add }) => {
     if (!listAccounts(device).some(({ roles }) => roles.includes('technician')))
       add(
@@ -53,7 +50,9 @@ export const deviceChecks = (device: Device): Check[] => [
       );
   },
   ({ add }) => lookAtPolls(device, add),
-  ...configuredServers(device).map((server) => () => lookAtServer(device, server)),
+  async ({ attempt }) => {
+    for (const server of configuredServers(device)) await attempt(() => lookAtServer(device, server));
+  },
   ({ add, has }) => {
     for (const { code, message, severity } of openAlerts(device))
       if (severity !== 'info' && !has(code))

@@ -82,7 +82,7 @@ function addChannelCommands(channel: Command): void {
         });
         changeOffer(workspace, flags.channel, text, change, new Date());
         return () =>
-          terminal.answer({ channel: flags.channel, release: text }, () =>
+          terminal.answer({ channel: flags.channel, releaseName: text }, () =>
             terminal.print(`rollout of ${text} changed`),
           );
       }),

@@ -30,7 +30,7 @@ import { readPublished, type PublishedState } from './published-state.ts';
 import { readPackage } from './shipped-package.ts';
 
 /** What a change did, apart from versions. */
-interface Intent {
+interface ChangeContent {
   readonly delegations: readonly {
     before: DelegatedRole | undefined;
     after: DelegatedRole;
@@ -66,7 +66,7 @@ export async function rebaseChange(workspace: Workspace, place: string, now: Dat
   }
   const root = workspace.pendingRole('root');
   if (root) checkRoot(workspace, state);
-  const intent = intentOf(workspace);
+  const intent = contentOf(workspace);
   const bodies = new Map(intent.authorities.map((kind) => [kind, nextBody(workspace, kind)!]));
   for (const kind of intent.authorities) checkAuthority(workspace, state, kind);
   takeOver(workspace, state);
@@ -123,7 +123,7 @@ function dropPublished(workspace: Workspace, state: PublishedState, shipped: Shi
   }
 }
 
-function intentOf(workspace: Workspace): Intent {
+function contentOf(workspace: Workspace): ChangeContent {
   const pending = workspace.pendingRoles();
   const before = (role: string): Targets | undefined => workspace.trustedRole(role)?.signed as Targets | undefined;
   const after = (role: string): Targets => workspace.pendingRole(role)!.signed as Targets;
@@ -177,7 +177,7 @@ function difference(
   return edits;
 }
 
-function changedRows(before: Targets | undefined, after: Targets): Intent['delegations'] {
+function changedRows(before: Targets | undefined, after: Targets): ChangeContent['delegations'] {
   const old = new Map((before?.delegations?.roles ?? []).map((row) => [row.name, row]));
   const { roles = [], keys } = after.delegations!;
   const isNew = (row: DelegatedRole): boolean => !isDeepStrictEqual(old.get(row.name), row);
@@ -190,7 +190,7 @@ function changedRows(before: Targets | undefined, after: Targets): Intent['deleg
 
 const changedToo = (what: string): Error => signerError('CHANGE_CONFLICT', `${what} was changed by somebody else too`);
 
-function applyDelegation(workspace: Workspace, row: Intent['delegations'][number], now: Date): void {
+function applyDelegation(workspace: Workspace, row: ChangeContent['delegations'][number], now: Date): void {
   const { before, after, keys } = row;
   const current = workspace.targets().signed.delegations?.roles?.find(({ name }) => name === after.name);
   if (isDeepStrictEqual(current, after)) return;

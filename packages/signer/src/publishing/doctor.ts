@@ -13,17 +13,21 @@ const soonMilliseconds = 14 * 24 * 3600_000;
 
 /** In the order in which what they find should be mended. */
 export const workspaceChecks = (workspace: Workspace, now: Date): Check[] => [
-  ...listKeys(workspace.directory).map(
-    ({ file }) =>
-      () =>
-        readPublicKeyFile(file.publicFile),
-  ),
-  ...listArtifacts(workspace.directory).map((name) => () => verifyArtifact(readArtifact(workspace.directory, name))),
-  ...workspace.trustedRoles().map((role): Check => ({ add }) => {
-    const { expires } = workspace.trustedRole(role)!.signed;
-    if (Date.parse(expires) - now.getTime() < soonMilliseconds)
-      add('ROLE_EXPIRES', `${role} expires at ${expires}`, `countersign renew ${role}, sign and publish`);
-  }),
+  async ({ attempt }) => {
+    for (const { file } of listKeys(workspace.directory)) await attempt(() => readPublicKeyFile(file.publicFile));
+  },
+  async ({ attempt }) => {
+    for (const name of listArtifacts(workspace.directory))
+      await attempt(() => verifyArtifact(readArtifact(workspace.directory, name)));
+  },
+  async ({ add, attempt }) => {
+    for (const role of workspace.trustedRoles())
+      await attempt(() => {
+        const { expires } = workspace.trustedRole(role)!.signed;
+        if (Date.parse(expires) - now.getTime() < soonMilliseconds)
+          add('ROLE_EXPIRES', `${role} expires at ${expires}`, `countersign renew ${role}, sign and publish`);
+      });
+  },
   ...['authority', 'revocations', 'channels'].map((role) => () => {
     const signed = workspace.trustedRole(role)?.signed as Targets | undefined;
     for (const [path, target] of Object.entries(signed?.targets ?? {})) workspace.documentOf(path, target);

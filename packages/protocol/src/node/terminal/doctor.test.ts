@@ -17,6 +17,16 @@ const ill: Check[] = [
   },
 ];
 
+test('a part of a check that throws leaves the other parts', async () => {
+  const check: Check = async ({ attempt }) => {
+    for (const code of ['FILE_READ', 'FILE_WRITE'] as const) await attempt(() => Promise.reject(nodeError(code, 'no')));
+  };
+  assert.deepEqual(
+    (await diagnose([check])).map(({ code }) => code),
+    ['FILE_READ', 'FILE_WRITE'],
+  );
+});
+
 test('every check is run, and one that throws is a finding itself', async () => {
   assert.deepEqual(
     (await diagnose(ill)).map(({ code, what }) => [code, what]),

@@ -17,6 +17,8 @@ export interface Diagnosis {
 export interface Findings {
   add(code: string, what: string, mend: string): void;
   has(code: string): boolean;
+  /** Does a part of a check; where it throws, that is a finding, and the check goes on. */
+  attempt(work: () => unknown): Promise<void>;
 }
 
 export type Check = (findings: Findings) => unknown;
@@ -27,15 +29,16 @@ export async function diagnose(checks: readonly Check[]): Promise<Diagnosis[]> {
   const findings: Findings = {
     add: (code, what, mend) => void found.push({ code, what, mend }),
     has: (code) => found.some((one) => one.code === code),
+    attempt: async (work) => {
+      try {
+        await work();
+      } catch (error) {
+        const { code, message, hint } = describeError(error);
+        findings.add(code, message, hint);
+      }
+    },
   };
-  for (const check of checks) {
-    try {
-      await check(findings);
-    } catch (error) {
-      const { code, message, hint } = describeError(error);
-      findings.add(code, message, hint);
-    }
-  }
+  for (const check of checks) await findings.attempt(() => check(findings));
   return found;
 }
 
