@@ -15,8 +15,9 @@ const busy = 5;
 export function takeLock(file: string, waitMilliseconds = 0): ExclusiveLock | null {
   const database = new DatabaseSync(file, { timeout: waitMilliseconds });
   try {
-    // Nothing is ever written, so no journal is needed, and the lock can be had on a full disk too.
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    // Nothing is ever written, so no journal is needed, and the lock can be had on a full disk too. SQLite's exclusive locking
+    // mode is not for this: there two who come together each keep the shared lock that the other waits for.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return { release: () => database.close() };
   } catch (cause) {
     database.close();
