@@ -104,6 +104,14 @@ const attacks: Record<string, Attack> = {
     around: (repository) =>
       void (repository.channel.offers = repository.channel.offers.map((offer) => ({ ...offer, version: '9.9.9' }))),
   },
+  'one release under two names': {
+    code: 'CHANNEL_RULES',
+    around: (repository) =>
+      void (repository.channel.offers = repository.channel.offers.flatMap((offer) => [
+        offer,
+        { ...offer, version: '1.3.0' },
+      ])),
+  },
   // Two things are wrong: the code is that of what a device looks at first.
   'a version below the minimum, bundles that are none': {
     code: 'RELEASE_BELOW_MINIMUM',

@@ -27,7 +27,7 @@ export const hardenings = {
   'strict bytes': {
     stricter: 'core',
     why: 'metadata is valid UTF-8; a hex signature has no tail that is not hex',
-    sign: /core TUF_(FORMAT|SIGNATURE)/,
+    sign: /core (\{"kind":"refused","why":")?TUF_(FORMAT|SIGNATURE)/,
   },
   'strict numbers': { stricter: 'core', why: 'integers are below 2^53, so that every reader sees the same one' },
   'delegations say what they delegate': {

@@ -21,7 +21,7 @@ import { baseOf, currentGeneration, currentRow, findComponent } from '../generat
 import { grantsFile, revokeCapability } from '../generations/grants.ts';
 import { highestCommitted, listQuarantined } from '../generations/install-history.ts';
 import { openJob } from '../generations/journal.ts';
-import { listPlans } from '../generations/plans.ts';
+import { listPlans, openPlan } from '../generations/plans.ts';
 import { archiveFolder, storeDirectories } from '../generations/store.ts';
 import type { DecidedInstall } from './decided-install.ts';
 import { install, type InstallRequest } from './installer.ts';
@@ -393,6 +393,37 @@ test('a rollback by hand goes back once, suspends newer grants and asks the chec
   );
   assert.deepEqual(highestCommitted(target), { app: '2.0.0' });
 });
+
+for (const [where, scripts, code] of [
+  ['start', { start: 'if [ -e SICK ]; then exit 3; fi\n', health: 'exit 0\n' }, 'HOOK_FAILED'],
+  ['health', { health: 'if [ -e SICK ]; then exit 3; fi\n' }, 'HEALTH_DEADLINE'],
+] as const)
+  test(
+    `a rollback by hand that fails in ${where} leaves the plan committed, and the next one is installed`,
+    posix,
+    async () => {
+      const target = device();
+      const sick = join(target.directory, 'sick');
+      const marked = Object.fromEntries(
+        Object.entries(scripts).map(([hook, script]) => [hook, script.replace('SICK', sick)]),
+      );
+      const older = await makeKit(kitFolder(), {
+        component: 'app',
+        version: '1.1.0',
+        scripts: marked,
+        hooks: { health: [['bin/health'], 1] },
+      });
+      await put(target, [{ kit: older }]);
+      await put(target, [{ kit: kits.two! }]);
+      writeFileSync(sick, '');
+      const outcome = await withLock(target, () => rollback(target, { check: () => undefined }));
+      assert.deepEqual(outcome, { outcome: 'rolled-back', generation: 2, code, component: 'app' });
+      assert.deepEqual(planStates(target), ['committed', 'committed']);
+      assert.equal(openPlan(target), null);
+      checkTruth(target, '2.0.0');
+      assert.equal((await put(target, [{ kit: kits.base! }])).outcome, 'committed');
+    },
+  );
 
 test(
   'damaged files are an alert at the start, are fetched anew and mended by the next installation',

@@ -125,7 +125,8 @@ class Switch {
     writeGrants(this.#device);
     await this.#hooks.runAll(this.#new, 'start');
     transact(this.#device.database, () => {
-      this.#setPlan('probation');
+      // Going back by hand, the plan that is left stands as committed until the older generation is.
+      if (this.#job.kind === 'install') this.#setPlan('probation');
       enterPhase(this.#device, this.#job, 'probation');
     });
     return null;

@@ -99,7 +99,9 @@ async function judgeOffer(
   if (cache === undefined) verdicts.set(device.database, (cache = new Map<string, Verdict>()));
   const state = repository?.session.state;
   const snapshot = state?.snapshot?.sha256 ?? null;
-  const known = cache.get(offer.release);
+  // By its whole name: the same bytes under another name would be refused.
+  const key = `${offer.component} ${offer.version} ${offer.platform} ${offer.release}`;
+  const known = cache.get(key);
   // A role that has expired since is not in the state any more, and has to be looked up again.
   const listed = state === undefined || state.targets.has(`component-${offer.component}`);
   if (known?.codesign === codesign && known.revocations === revocations && known.snapshot === snapshot && listed)
@@ -109,6 +111,6 @@ async function judgeOffer(
   if (evidence === null) return null;
   const judged = judgeEvidence(offer, evidence, { codesign, revocations });
   if (repository !== null) keepRelease(device, offer, judged, evidence);
-  cache.set(offer.release, { codesign, revocations, snapshot, judged });
+  cache.set(key, { codesign, revocations, snapshot, judged });
   return judged;
 }

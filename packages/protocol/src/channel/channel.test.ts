@@ -23,13 +23,24 @@ const channel = (): Channel => ({ _type: channelType, channel: 'stable', offers:
 test('a channel: its own name, each release once, models that agree, stages that never shrink', () => {
   checkChannel(channel(), 'stable');
   checkChannel(
-    { ...channel(), offers: [offer(), { ...offer(), platform: 'win32-x64' }, { ...offer(), version: '1.0.1' }] },
+    {
+      ...channel(),
+      offers: [
+        offer(),
+        { ...offer(), platform: 'win32-x64', release: '1'.repeat(64) },
+        { ...offer(), version: '1.0.1', release: '2'.repeat(64) },
+      ],
+    },
     'stable',
   );
   const refused = (bent: Channel, message: RegExp): void =>
     assert.throws(() => checkChannel(bent, 'stable'), { code: 'CHANNEL_RULES', message });
   refused({ ...channel(), channel: 'beta' }, /calls itself beta/);
   refused({ ...channel(), offers: [offer(), { ...offer(), release: '1'.repeat(64) }] }, /offers app 1\.0\.0 any twice/);
+  refused(
+    { ...channel(), offers: [offer(), { ...offer(), version: '1.0.1' }] },
+    /offers the same release as app 1\.0\.0 any and as app 1\.0\.1 any/,
+  );
   refused({ ...channel(), offers: [{ ...offer(), models: ['*', 'Navios'] }] }, /\* beside other models/);
   const stages = [
     { hours: 1, percent: 50 },

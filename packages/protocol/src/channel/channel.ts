@@ -59,10 +59,15 @@ export function checkChannel(channel: Channel, name: string): void {
   const wrong = (what: string): Error => releaseError('CHANNEL_RULES', `channel ${name} ${what}`);
   if (channel.channel !== name) throw wrong(`calls itself ${channel.channel}`);
   const offered = new Set<string>();
-  for (const { component, version, platform, models, rollout } of channel.offers) {
+  const named = new Map<string, string>();
+  for (const { component, version, platform, models, release, rollout } of channel.offers) {
     const key = `${component} ${version} ${platform}`;
     if (offered.has(key)) throw wrong(`offers ${key} twice`);
     offered.add(key);
+    // A statement names itself: under a second name it is a slip at best.
+    const other = named.get(release);
+    if (other !== undefined) throw wrong(`offers the same release as ${other} and as ${key}`);
+    named.set(release, key);
     if (models.includes('*') && models.length > 1) throw wrong(`offers ${key} to * beside other models`);
     if (rollout.stages.some(({ percent }, index) => index > 0 && percent < rollout.stages[index - 1]!.percent))
       throw wrong(`rolls ${key} out to fewer devices in a later stage`);
