@@ -26,8 +26,13 @@ export function fileGraph(root: string, source: string): Graph {
       for (const file of files) if (file.startsWith(`${other.slice(source.length + 1)}/`)) files.delete(file);
   const graph = new Map<string, Set<string>>();
   for (const file of [...files].sort()) {
-    const { importedFiles } = ts.preProcessFile(readFileSync(join(folder, file), 'utf8'));
-    const imports = importedFiles.map(({ fileName }) => posix.join(posix.dirname(file), fileName));
+    const text = readFileSync(join(folder, file), 'utf8');
+    const named = [
+      ...ts.preProcessFile(text).importedFiles.map(({ fileName }) => fileName),
+      ...[...text.matchAll(/new URL\(\s*['"`](\.[^'"`]+)['"`]/g)].map(([, fileName]) => fileName!),
+    ];
+    // Whatever the way there, out of the sources and in again too.
+    const imports = named.map((other) => posix.relative(source, posix.join(source, posix.dirname(file), other)));
     graph.set(file, new Set(imports.filter((other) => files.has(other) && other !== file)));
   }
   return graph;

@@ -31,7 +31,13 @@ function ownersOf(schema: string): Map<string, string> {
 const tablesIn = (text: string): string[] =>
   /\b(SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|WITH)\b/.test(text) ||
   /^\s*(select|insert|update|delete|replace|drop|alter|with)\b/i.test(text)
-    ? [...text.matchAll(/\b(?:FROM|INTO|UPDATE|JOIN|TABLE|EXISTS)\s+["[`]?([a-z_]+)/gi)].map(([, table]) => table!)
+    ? [
+        ...text.matchAll(
+          /\b(?:FROM|INTO|UPDATE(?:\s+OR\s+\w+)?|JOIN|TABLE|EXISTS|ON)[\s(]+((?:main\.)?["[`]?\w+["\]`]?(?:\s*,\s*(?:main\.)?["[`]?\w+["\]`]?)*)/gi,
+        ),
+      ].flatMap(([, names]) =>
+        names!.split(',').map((name) => name.toLowerCase().replace(/^\s*(main\.)?["[`]?|["\]`]?\s*$/g, '')),
+      )
     : [];
 
 /** Every string of a source, template texts joined over what they interpolate. */
@@ -57,6 +63,10 @@ test('SQL and the tables that it names are found', () => {
     [['plan'], ['audit', 'release'], []],
   );
   assert.deepEqual(tablesIn('delete from alert'), ['alert']);
+  assert.deepEqual(tablesIn('SELECT 1 FROM main.plan JOIN "job" ON x = y'), ['plan', 'job', 'x']);
+  assert.deepEqual(tablesIn('SELECT 1 FROM(PLAN)'), ['plan']);
+  assert.deepEqual(tablesIn('SELECT 1 FROM highest, plan'), ['highest', 'plan']);
+  assert.deepEqual(tablesIn('UPDATE OR IGNORE plan SET x = 1'), ['plan']);
   assert.deepEqual(tablesIn('INSERT OR REPLACE INTO approval VALUES (?)'), ['approval']);
 });
 
