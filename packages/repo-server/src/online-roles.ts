@@ -17,11 +17,8 @@ const hour = 3_600_000;
 export const lifetimes = { snapshot: 7 * 24 * hour, timestamp: 24 * hour } as const;
 const specVersion = '1.0.34';
 
-export const describeFile = (version: number, bytes: Uint8Array): MetaFile => ({
-  version,
-  length: bytes.length,
-  hashes: { sha256: sha256(bytes) },
-});
+export const describeFile = (version: number, bytes: Uint8Array) =>
+  ({ version, length: bytes.length, hashes: { sha256: sha256(bytes) } }) satisfies MetaFile;
 
 export function writeSnapshot(
   version: number,
@@ -42,8 +39,8 @@ export function writeSnapshot(
 
 export function writeTimestamp(
   version: number,
-  snapshotVersion: number,
-  snapshot: Uint8Array,
+  /** What it names. */
+  snapshot: MetaFile,
   now: Date,
   keys: OnlineKeys,
   root: Root,
@@ -54,7 +51,7 @@ export function writeTimestamp(
     version,
     expires: timeText(new Date(now.getTime() + lifetimes.timestamp)),
     [issuedField]: timeText(now),
-    meta: { 'snapshot.json': describeFile(snapshotVersion, snapshot) },
+    meta: { 'snapshot.json': snapshot },
   };
   return signOnline('timestamp', signed, keys, root);
 }

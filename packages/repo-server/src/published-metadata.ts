@@ -23,8 +23,9 @@ export class PublishedMetadata {
     }
   }
 
-  put(name: string, bytes: Buffer): void {
-    this.#files.set(name, { bytes, etag: `"${sha256(bytes).slice(0, 32)}"`, immutable: name !== 'timestamp.json' });
+  /** `digest` is the sha256 of these bytes where the caller has it. */
+  put(name: string, bytes: Buffer, digest = sha256(bytes)): void {
+    this.#files.set(name, { bytes, etag: `"${digest.slice(0, 32)}"`, immutable: name !== 'timestamp.json' });
   }
 
   get(name: string): ServedFile | undefined {

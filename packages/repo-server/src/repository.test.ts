@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { countHashes, forgetHashes } from '../../../test/support/counted-hashes.ts';
 import { PublishedRepository } from '../../../test/support/published-repository.ts';
 import { makeServerFolder } from '../../../test/support/publishing.ts';
 import { readOnlineKeys } from './online-keys.ts';
@@ -103,4 +104,25 @@ test('a repository that lost a file says so', async () => {
   await assert.rejects(repository.current(), { code: 'SERVER_ROOT' });
   rmSync(join(folder, 'metadata', '1.snapshot.json'));
   await assert.rejects(repository.current(), { code: 'NOT_FOUND' });
+});
+
+test('each file of a publication is hashed once, and a renewed timestamp names the snapshot as it was described', async () => {
+  const { signed, repository, files } = scene();
+  forgetHashes();
+  const prepared = await repository.prepare(files(...first), null);
+  await repository.write(prepared);
+  const { 'timestamp.json': timestamp, ...others } = countHashes(prepared.files);
+  assert.deepEqual(
+    Object.entries(others).filter(([, count]) => count !== 1),
+    [],
+  );
+  assert.equal(Object.keys(others).length, first.length + 1);
+  // Once for devices, once for whoever replaces it next.
+  assert.equal(timestamp, 2);
+  const before = await repository.current();
+  signed.time = new Date(signed.time.getTime() + 13 * 3_600_000);
+  assert.equal(await repository.renew(), true);
+  const after = await repository.current();
+  assert.equal(after?.timestamp.version, 2);
+  assert.deepEqual(after?.timestamp.meta, before?.timestamp.meta);
 });

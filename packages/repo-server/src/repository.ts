@@ -35,6 +35,8 @@ export interface Current {
 /** The next state, made and signed but not written. */
 export interface Prepared {
   readonly files: ReadonlyMap<string, Buffer>;
+  /** The sha256 of files that was computed on the way, by name. */
+  readonly digests: ReadonlyMap<string, string>;
   readonly timestamp: number;
   readonly snapshot: number;
   readonly etag: string | null;
@@ -95,9 +97,15 @@ export class Repository {
     const root = newestGivenRoot(offline) ?? current?.root;
     if (!root) throw serverError('PUBLICATION_REFUSED', 'the first publication holds no root');
     const meta: Record<string, MetaFile> = { ...current?.snapshot.meta };
+    const digests = new Map<string, string>();
+    const describe = (name: string, bytes: Buffer): MetaFile => {
+      const described = describeFile(parseInt(name, 10), bytes);
+      digests.set(name, described.hashes.sha256);
+      return described;
+    };
     for (const [name, bytes] of offline) {
       const role = roleOfFile(name);
-      if (role !== 'root') meta[`${role}.json`] = describeFile(parseInt(name, 10), bytes);
+      if (role !== 'root') meta[`${role}.json`] = describe(name, bytes);
     }
     const delegated = await this.#delegated(meta, offline);
     for (const name of offline.keys()) {
@@ -107,18 +115,15 @@ export class Repository {
     }
     const snapshotVersion = await this.#free('snapshot', (current?.snapshot.version ?? 0) + 1);
     const snapshot = writeSnapshot(snapshotVersion, meta, now, this.#keys, root);
+    const snapshotName = metadataFileName('snapshot', snapshotVersion);
     const timestampVersion = (current?.timestamp.version ?? 0) + 1;
-    const timestamp = writeTimestamp(timestampVersion, snapshotVersion, snapshot, now, this.#keys, root);
-    const files = new Map([
-      ...offline,
-      [metadataFileName('snapshot', snapshotVersion), snapshot],
-      ['timestamp.json', timestamp],
-    ]);
-    return { files, timestamp: timestampVersion, snapshot: snapshotVersion, etag: current?.etag ?? null };
+    const timestamp = writeTimestamp(timestampVersion, describe(snapshotName, snapshot), now, this.#keys, root);
+    const files = new Map([...offline, [snapshotName, snapshot], ['timestamp.json', timestamp]]);
+    return { files, digests, timestamp: timestampVersion, snapshot: snapshotVersion, etag: current?.etag ?? null };
   }
 
   /** Writes what was prepared: devices see nothing of it before the last step. @throws STORE_CONFLICT PUBLICATION_VERSION_TAKEN */
-  async write({ files, etag }: Prepared): Promise<void> {
+  async write({ files, digests, etag }: Prepared): Promise<void> {
     const order = (name: string): number => (name.endsWith('.snapshot.json') ? 1 : name.endsWith('.root.json') ? 2 : 0);
     const versioned = [...files].filter(([name]) => name !== 'timestamp.json').sort(([a], [b]) => order(a) - order(b));
     for (const [name, bytes] of versioned) {
@@ -126,7 +131,7 @@ export class Repository {
         throw serverError('PUBLICATION_VERSION_TAKEN', `${name} was taken by a publication that broke off`, {
           context: { name },
         });
-      this.metadata.put(name, bytes);
+      this.metadata.put(name, bytes, digests.get(name));
     }
     const timestamp = files.get('timestamp.json')!;
     await this.store.replaceIfMatch('metadata/timestamp.json', timestamp, etag);
@@ -150,12 +155,11 @@ export class Repository {
   }
 
   async #renewTimestamp({ root, timestamp, snapshot, etag }: Current, now: Date): Promise<Prepared> {
-    const bytes = await this.#read(metadataFileName('snapshot', snapshot.version));
     const version = timestamp.version + 1;
-    const files = new Map([
-      ['timestamp.json', writeTimestamp(version, snapshot.version, bytes, now, this.#keys, root)],
-    ]);
-    return { files, timestamp: version, snapshot: snapshot.version, etag };
+    // The same snapshot as before, as the timestamp before describes it.
+    const described = timestamp.meta['snapshot.json'];
+    const files = new Map([['timestamp.json', writeTimestamp(version, described, now, this.#keys, root)]]);
+    return { files, digests: new Map(), timestamp: version, snapshot: snapshot.version, etag };
   }
 
   /** A published target's bytes by path and digest. */

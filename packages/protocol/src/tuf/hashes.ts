@@ -16,14 +16,18 @@ export function knownAlgorithms(hashes: Readonly<Record<string, string>>, what: 
   return listed;
 }
 
-/** Returns the sha256 of the bytes, so that nobody computes it again. @throws TUF_HASH */
-export function checkBytes(bytes: Uint8Array, meta: Omit<MetaFile, 'version'>, what: string): string {
+/**
+ * Returns the sha256 of the bytes, so that nobody computes it again; `known` is that of these very bytes where it was computed
+ * before, and is compared all the same. @throws TUF_HASH
+ */
+export function checkBytes(bytes: Uint8Array, meta: Omit<MetaFile, 'version'>, what: string, known?: string): string {
   if (meta.length !== undefined && bytes.length !== meta.length)
     throw tufError('TUF_HASH', `${escapeText(what)} has ${bytes.length} bytes, expected are ${meta.length}`);
-  let digest: string | undefined;
+  let digest = known;
   for (const algorithm of meta.hashes === undefined ? [] : knownAlgorithms(meta.hashes, what)) {
     const expected = meta.hashes![algorithm]!;
-    const actual = createHash(algorithm).update(bytes).digest('hex');
+    const isKnown = algorithm === 'sha256' && digest !== undefined;
+    const actual = isKnown ? digest : createHash(algorithm).update(bytes).digest('hex');
     if (actual !== expected)
       throw tufError(
         'TUF_HASH',

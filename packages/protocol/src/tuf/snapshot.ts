@@ -48,7 +48,9 @@ export function restoreSnapshot(state: TrustedState, bytes: Uint8Array): Trusted
   const next = { ...state, floors };
   if (!state.timestamp || !isSame(snapshot, state.timestamp.signed.meta['snapshot.json'])) return next;
   checkRoles(next, signed);
-  return { ...next, snapshot };
+  // With it, there is nothing that has to be kept for a snapshot to come.
+  const { earlier: _, ...rest } = next;
+  return { ...rest, snapshot };
 }
 
 function openSnapshot(state: TrustedState, bytes: Uint8Array, what: string): { signed: Snapshot; signers: string[] } {

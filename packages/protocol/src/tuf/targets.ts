@@ -67,12 +67,12 @@ export function restoreTargets(state: TrustedState, role: string, delegator: str
   const meta = targetsMeta(state, role);
   const what = `${escapeText(role, 80)} ${meta.version}`;
   // §5.6.2: before anything is parsed.
-  const digest = checkBytes(bytes, meta, what);
+  const known = state.targets.get(role);
+  const digest = checkBytes(bytes, meta, what, known?.bytes === bytes ? known.sha256 : undefined);
   const envelope = openMetadata(bytes, what);
   // §5.6.3
   const trust = delegationOf(state, role, delegator);
   const signers = verifySigners(envelope, trust.role, trust.keys, what);
-  const known = state.targets.get(role);
   const same = known?.sha256 === digest ? known : undefined;
   const signed = same ? same.signed : readTargets(readValue(envelope, what), what);
   // §5.6.4

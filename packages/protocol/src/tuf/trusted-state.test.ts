@@ -274,6 +274,9 @@ test('targets: hash, signer, version, expiry, and being named at all (§5.6.1–
   const changed = Buffer.from(repo.bytes('role'));
   changed[0] = 0x20;
   refused('TUF_HASH', () => updateTargets(state, 'role', 'targets', changed, repo.now));
+  // Nor once the role is trusted: its digest says nothing of other bytes.
+  state = updateTargets(state, 'role', 'targets', repo.bytes('role'), repo.now);
+  refused('TUF_HASH', () => updateTargets(state, 'role', 'targets', changed, repo.now));
 });
 
 test('roles that a newer snapshot names unchanged stay trusted, others are asked for again', () => {

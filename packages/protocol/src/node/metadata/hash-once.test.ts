@@ -1,63 +1,66 @@
 /** The bytes of each metadata file are hashed once, whatever becomes of them, and not at all where nothing changed. */
 import assert from 'node:assert/strict';
-import crypto from 'node:crypto';
-import { syncBuiltinESMExports } from 'node:module';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
+import { countHashes, forgetHashes } from '../../../../../test/support/counted-hashes.ts';
 import { memoryStore } from '../../../../../test/support/memory-store.ts';
 import { RepositorySimulator } from '../../../../../test/support/repository-simulator.ts';
+import { lookUp, refresh, type MetadataSession } from './metadata-client.ts';
 import type { MetadataSource } from './metadata-source.ts';
 
-/** Everything that is hashed from now on, by its text. */
-const hashed: string[] = [];
-const original = crypto.createHash;
-crypto.createHash = ((algorithm: string) => {
-  const hash = original(algorithm);
-  const update = hash.update.bind(hash);
-  hash.update = (data: string | NodeJS.ArrayBufferView) => {
-    hashed.push(
-      typeof data === 'string' ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString(),
-    );
-    return update(data as string);
-  };
-  return hash;
-}) as typeof crypto.createHash;
-syncBuiltinESMExports();
-after(() => {
-  crypto.createHash = original;
-  syncBuiltinESMExports();
-});
-const { refresh } = await import('./metadata-client.ts');
-
-test('a refresh hashes each file once, a start one for each file kept, an unchanged poll none', async () => {
+function scene(make: (repo: RepositorySimulator) => void = () => {}, profile: 'strict' | 'general' = 'strict') {
   const repo = new RepositorySimulator();
+  make(repo);
   // It serves without hashing anything itself.
   const source: MetadataSource = {
     fetch: (name, _maximum, { etag } = {}) => {
       const bytes = repo.files.get(name);
       if (!bytes) return Promise.resolve({ kind: 'absent' });
-      return Promise.resolve(etag === '"1"' ? { kind: 'unchanged' } : { kind: 'found', bytes, etag: '"1"' });
+      const tag = `"${repo.timestamp.version}"`;
+      return Promise.resolve(etag === tag ? { kind: 'unchanged' } : { kind: 'found', bytes, etag: tag });
     },
   };
   const store = memoryStore();
   const shippedRoot = repo.rootBytes(1);
-  const run = (previous?: Awaited<ReturnType<typeof refresh>>) =>
-    refresh({ source, store, shippedRoot, now: repo.now, profile: 'strict', previous });
-  const files = new Map(
-    (['timestamp', 'snapshot', 'targets'] as const).map((role) => [role, repo.bytes(role).toString()]),
-  );
-  const count = (): Record<string, number> => {
-    const all = [['root', shippedRoot.toString()], ...files] as [string, string][];
-    const counted = all.map(([role, text]) => [role, hashed.filter((one) => one === text).length]);
-    hashed.length = 0;
-    return Object.fromEntries(counted) as Record<string, number>;
-  };
-  hashed.length = 0;
+  const run = (previous?: MetadataSession) => refresh({ source, store, shippedRoot, now: repo.now, profile, previous });
+  const count = (...more: string[]) =>
+    countHashes(['root', 'timestamp', 'snapshot', 'targets', ...more].map((role) => [role, repo.bytes(role)] as const));
+  forgetHashes();
+  return { repo, run, count };
+}
+
+test('a refresh hashes each file once, a start each file kept, an unchanged poll none', async () => {
+  const { run, count } = scene();
   const first = await run();
   assert.deepEqual(count(), { root: 1, timestamp: 1, snapshot: 1, targets: 1 });
   const again = await run(first);
   assert.equal(again.changed, false);
   assert.deepEqual(count(), { root: 0, timestamp: 0, snapshot: 0, targets: 0 });
-  // Read back at the start of a process: the shipped root, the root on record and each role.
   await run();
-  assert.deepEqual(count(), { root: 2, timestamp: 1, snapshot: 1, targets: 1 });
+  assert.deepEqual(count(), { root: 1, timestamp: 1, snapshot: 1, targets: 1 });
+});
+
+test('a start that finds news hashes what is new, and what was kept and stays, once', async () => {
+  const { repo, run, count } = scene();
+  await run();
+  repo.publish('snapshot');
+  forgetHashes();
+  const session = await run();
+  assert.equal(session.state.snapshot?.signed.version, 2);
+  assert.deepEqual(count(), { root: 1, timestamp: 1, snapshot: 1, targets: 1 });
+});
+
+test('a role that two others delegate to is hashed once, and both must still delegate to it', async () => {
+  const { run, count } = scene((repo) => {
+    for (const name of ['a', 'b']) repo.delegate('targets', name, ['x/*'], { terminating: false });
+    repo.delegate('a', 'shared', ['x/a'], { terminating: false });
+    repo.delegate('b', 'shared', ['x/b'], { terminating: false });
+    repo.publish();
+  }, 'general');
+  const session = await run();
+  for (const path of ['x/a', 'x/b']) assert.equal((await lookUp(session, path)).target, null);
+  assert.deepEqual([...session.state.targets.get('shared')!.delegators.keys()], ['a', 'b']);
+  assert.deepEqual(count('a', 'b', 'shared'), {
+    ...{ root: 1, timestamp: 1, snapshot: 1, targets: 1 },
+    ...{ a: 1, b: 1, shared: 1 },
+  });
 });

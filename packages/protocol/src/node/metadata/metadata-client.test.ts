@@ -293,6 +293,16 @@ test('the stricter profile refuses before anything is kept, the general one does
   await refused('TUF_PROFILE', run({ shippedRoot: repo.rootBytes(2) }));
 });
 
+test('what was kept under the general profile is held to the stricter one when it is read back', async () => {
+  const { repo, run } = client();
+  repo.addTarget('targets', 'loose.txt', 'the top-level role lists nothing itself');
+  repo.publish('targets');
+  await run({ profile: 'general' });
+  await refused('TUF_PROFILE', run());
+  repo.publish('snapshot');
+  await refused('TUF_PROFILE', run());
+});
+
 test('without consistent snapshots files have no version in their names', async () => {
   const { repo, run } = client();
   repo.root.consistent_snapshot = false;

@@ -60,7 +60,7 @@ export async function refresh(options: RefreshOptions): Promise<MetadataSession>
   const previous = given?.superseded ? undefined : given;
   const fresh = { options: rest, changed: false, retried: false, expired: [] };
   const session: MetadataSession = previous ? { ...previous, ...fresh } : { ...(await restoreRoot(rest)), ...fresh };
-  if (!previous) session.state = await restoreRoles(rest.store, session.state);
+  if (!previous) session.state = await restoreRoles(rest, session.state);
   const before = session.state;
   try {
     await bringUpToDate(session);
@@ -118,7 +118,7 @@ function usableTag({ state, record }: MetadataSession): string | undefined {
 
 /** §5.3.2–§5.3.9: one root after the other, until one is certainly absent. */
 async function walkRoots(session: MetadataSession, first: Promise<Fetched>): Promise<void> {
-  const { source, store, maximumRoots = 256 } = session.options;
+  const { source, maximumRoots = 256 } = session.options;
   let answer = await first;
   let taken = 0;
   while (answer.kind === 'found') {
@@ -127,7 +127,7 @@ async function walkRoots(session: MetadataSession, first: Promise<Fetched>): Pro
     const next = session.state.root.signed.version + 1;
     answer = await source.fetch(metadataFileName('root', next), maximumBytes.root);
   }
-  if (taken > 0) session.state = await restoreRoles(store, session.state);
+  if (taken > 0) session.state = await restoreRoles(session.options, session.state);
 }
 
 async function commitRoot(session: MetadataSession, bytes: Uint8Array): Promise<void> {
@@ -202,7 +202,8 @@ async function takeSnapshot(session: MetadataSession): Promise<void> {
 async function loadRole(session: MetadataSession, role: string, delegator: string): Promise<void> {
   const { store, now } = session.options;
   const meta = targetsMeta(session.state, role);
-  for (const kept of [session.state.targets.get(role)?.bytes, await store.read(role)]) {
+  for (const read of [() => session.state.targets.get(role)?.bytes, () => store.read(role)]) {
+    const kept = await read();
     if (kept === undefined) continue;
     try {
       const next = updateTargets(session.state, role, delegator, kept, now);

@@ -50,6 +50,8 @@ async function newestStored(
   shipped: TrustedState,
 ): Promise<TrustedState | undefined> {
   const newest = Math.max(0, ...record.roots.keys());
+  // The shipped one: nothing has to be read for it.
+  if (newest === shipped.root.signed.version) return shipped;
   const bytes = newest === 0 ? undefined : await store.readRoot(newest);
   const digest = bytes && sha256(bytes);
   if (bytes && digest === record.roots.get(newest)) return trustRoot(bytes, record.floors, digest);
@@ -79,7 +81,10 @@ export function checkRecordedRoot(record: TrustRecord, root: TrustedRole<Root>):
 }
 
 /** Timestamp, snapshot and top-level targets as they were kept, each only if this root still verifies it. */
-export async function restoreRoles(store: MetadataStore, root: TrustedState): Promise<TrustedState> {
+export async function restoreRoles(
+  { store, profile }: Pick<Start, 'store' | 'profile'>,
+  root: TrustedState,
+): Promise<TrustedState> {
   let state = root;
   const take = async (role: string, restore: (bytes: Uint8Array) => TrustedState): Promise<void> => {
     const bytes = await store.read(role);
@@ -87,7 +92,13 @@ export async function restoreRoles(store: MetadataStore, root: TrustedState): Pr
   };
   await take('timestamp', (bytes) => restoreTimestamp(state, bytes));
   await take('snapshot', (bytes) => restoreSnapshot(state, bytes));
-  if (state.snapshot) await take('targets', (bytes) => restoreTargets(state, 'targets', 'root', bytes));
+  if (state.snapshot)
+    await take('targets', (bytes) => {
+      const next = restoreTargets(state, 'targets', 'root', bytes);
+      // It stays trusted under a newer snapshot that names it too, and is not judged then.
+      if (profile === 'strict') checkProfile('targets', next.targets.get('targets')!.signed, bytes);
+      return next;
+    });
   return state;
 }
 
