@@ -144,8 +144,9 @@ export function setGenerationState(device: Device, number: number, state: Genera
 export function dropGeneration(device: Device, number: number): void {
   const { database } = device;
   const drop = (): void => {
-    for (const table of ['generation_archive', 'generation_grant', 'generation_component'])
-      database.prepare(`DELETE FROM ${table} WHERE generation = ?`).run(number);
+    database.prepare('DELETE FROM generation_archive WHERE generation = ?').run(number);
+    database.prepare('DELETE FROM generation_grant WHERE generation = ?').run(number);
+    database.prepare('DELETE FROM generation_component WHERE generation = ?').run(number);
     database.prepare('DELETE FROM generation WHERE number = ?').run(number);
   };
   if (database.isTransaction) drop();
