@@ -1,226 +1,183 @@
 /**
- * `npm run mutants [-- PART…]`: takes each security check out in turn, in a scratch copy, and runs the tests that should notice.
- * A check is an `if` that throws a coded error, or returns a refusal marked by `// check:`, each operand of an outermost `||` by
- * itself; and each operand of an `&&` under a line with `// checks:`, all of which must hold. A mutant that no test notices is
- * printed and fails the run; one that cannot be noticed must say so at its line with `// equivalent: why`.
- * PART narrows to files whose path contains it.
+ * `npm run mutants [-- PART… --since REV --fresh --page --workers N --results FILE]`: takes each security check out in turn (`mutations.ts` says
+ * which), in a copy of the project, and runs the tests that should notice. A mutant that no test notices is printed and fails the run.
+ *
+ * PART narrows to files whose path contains it; `--since REV` to lines that changed since that revision, and to whole files whose
+ * own test changed. First the tests run as they are: they must be green, and tell how long a round may take. Each round is watched
+ * (`watched-run.ts`). A result is written to FILE (mutants.jsonl) as it comes, and taken from there by the next run as long as the
+ * source and its tests are the same; `--fresh` asks all again. `--page` writes the results of whole folders to test/mutants.md.
  */
-import { spawn } from 'node:child_process';
-import {
-  cpSync,
-  globSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join, relative, resolve } from 'node:path';
-import ts from 'typescript';
+import { createHash } from 'node:crypto';
+import { appendFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { changesSince } from './changed-lines.ts';
+import { projectCopy } from './project-copy.ts';
+import { areas } from './mutant-areas.ts';
+import { writePage, type Result } from './mutant-page.ts';
+import { mutantsOf } from './mutations.ts';
+import { removeScratch, scratchFolder } from './scratch.ts';
+import { runWatched, type Ended } from './watched-run.ts';
 
 const root = resolve(import.meta.dirname, '..');
-const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+const { values, positionals: parts } = parseArgs({
+  options: {
+    since: { type: 'string' },
+    fresh: { type: 'boolean', default: false },
+    page: { type: 'boolean', default: false },
+    workers: { type: 'string', default: '2' },
+    results: { type: 'string', default: join(root, 'mutants.jsonl') },
+  },
+  allowPositionals: true,
+});
+const memory = 2 * 2 ** 30;
+const disk = 4 * 2 ** 30;
+/** For a test file on an idle machine; a round may take four times what its tests took before. */
+const longest = 300;
 
-/** Where security checks live, and which tests besides the neighbour's stand behind them, nearest first. */
-const areas: readonly { files: string; tests: readonly string[] }[] = [
-  {
-    files: 'packages/protocol/src/*.ts',
-    tests: ['packages/protocol/src/*.test.ts', 'packages/protocol/src/tuf/*.test.ts'],
-  },
-  {
-    files: 'packages/protocol/src/tuf/*.ts',
-    tests: ['packages/protocol/src/tuf/*.test.ts', 'packages/protocol/src/node/metadata/*.test.ts'],
-  },
-  {
-    files: 'packages/protocol/src/{release,authority,channel,code-signing}/*.ts',
-    tests: [
-      'packages/protocol/src/{release,authority,channel,code-signing}/*.test.ts',
-      'test/code-signing/*.test.ts',
-      'test/conformance/code-signing.test.ts',
-      'test/attacks/{release,stolen-keys,old-versions}.test.ts',
-    ],
-  },
-  { files: 'packages/protocol/src/consent/*.ts', tests: ['packages/protocol/src/consent/*.test.ts'] },
-  ...['files', 'terminal', 'http', 'archive', 'metadata'].map((room) => ({
-    files: `packages/protocol/src/node/${room}/*.ts`,
-    tests: [`packages/protocol/src/node/${room}/*.test.ts`],
-  })),
-  {
-    files: 'packages/signer/src/**/*.ts',
-    tests: ['packages/signer/src/**/*.test.ts', 'test/code-signing/*.test.ts'],
-  },
-  {
-    files: 'packages/repo-server/src/**/*.ts',
-    tests: [
-      'packages/repo-server/src/**/*.test.ts',
-      'test/server/{publication,publishers,publishing-together,limits,hardening,process}.test.ts',
-    ],
-  },
-  { files: 'packages/client/src/**/*.ts', tests: ['packages/client/src/**/*.test.ts', 'test/attacks/*.test.ts'] },
-];
-
-interface Mutant {
+interface Task {
+  readonly id: string;
   readonly file: string;
   readonly line: number;
   readonly text: string;
+  readonly value: 'true' | 'false';
   readonly source: string;
-  readonly tests: readonly string[];
+  /** Beside the source first, then the others: most mutants end at the first. */
+  readonly rounds: readonly (readonly string[])[];
 }
 
-/** Every mutant of one file: each throwing `if` with its condition, or one alternative of it, made false. */
-function mutantsOf(file: string, tests: readonly string[]): Mutant[] {
-  const source = readFileSync(join(root, file), 'utf8');
-  const tree = ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true);
-  const found: Mutant[] = [];
-  const add = (condition: ts.Expression, value: boolean): void => {
-    const { line } = tree.getLineAndCharacterOfPosition(condition.getStart());
-    const lines = source.split('\n');
-    if ([lines[line - 1], lines[line]].some((text) => text?.includes('// equivalent:'))) return;
-    const mutated = `${source.slice(0, condition.getStart())}${value}${source.slice(condition.getEnd())}`;
-    found.push({
-      file,
-      line: line + 1,
-      text: condition.getText().replace(/\s+/g, ' ').slice(0, 100),
-      source: mutated,
-      tests,
+const sha256 = (...texts: string[]): string => createHash('sha256').update(texts.join('\0')).digest('hex');
+const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+const support = globSync('test/support/*', { cwd: root }).sort().map(read).join('\0');
+
+function tasksOf({ files, tests, judges }: (typeof areas)[number]): Task[] {
+  const every = globSync([...tests], { cwd: root }).sort();
+  const behind = sha256(support, ...every.map(read));
+  const changed = values.since === undefined ? undefined : changesSince(root, values.since);
+  return globSync(files, { cwd: root })
+    .filter((file) => !/\.(test|contract)\.ts$/.test(file))
+    .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
+    .sort()
+    .flatMap((file) => {
+      const own = every.filter((test) => test.replace(/(\.slow)?\.test\.ts$/, '.ts') === file);
+      const rounds = [own, every.filter((test) => !own.includes(test))].filter((round) => round.length > 0);
+      const lines = changed?.get(file);
+      const all = changed === undefined || own.some((test) => changed.has(test));
+      return mutantsOf(read(file), judges)
+        .filter(({ line, lastLine }) => all || [...(lines ?? [])].some((at) => at >= line && at <= lastLine))
+        .map((mutant) => ({ ...mutant, id: sha256(file, mutant.source, behind), file, rounds }));
     });
-  };
-  const operands = (node: ts.Expression, operator: ts.SyntaxKind): ts.Expression[] => {
-    if (ts.isParenthesizedExpression(node)) return operands(node.expression, operator);
-    if (ts.isBinaryExpression(node) && node.operatorToken.kind === operator)
-      return [...operands(node.left, operator), ...operands(node.right, operator)];
-    return [node];
-  };
-  const visit = (node: ts.Node): void => {
-    if (ts.isIfStatement(node) && refuses(node.thenStatement, source))
-      for (const one of operands(node.expression, ts.SyntaxKind.BarBarToken)) add(one, false);
-    if (isAllOf(node) && !isAllOf(node.parent) && marked(node, source))
-      for (const one of operands(node, ts.SyntaxKind.AmpersandAmpersandToken)) add(one, true);
-    ts.forEachChild(node, visit);
-  };
-  visit(tree);
+}
+
+/** Results of earlier runs by the mutant's id; a line that a killed run left unfinished is not one. */
+function readResults(): Map<string, Result> {
+  const found = new Map<string, Result>();
+  for (const line of globSync(values.results).flatMap((file) => readFileSync(file, 'utf8').split('\n')))
+    try {
+      const result = JSON.parse(line) as Result;
+      found.set(result.id, result);
+    } catch {
+      continue;
+    }
   return found;
 }
 
-/** Whether a branch refuses: throws, or carries the mark of a check, at the end of its line too. */
-function refuses(branch: ts.Statement, source: string): boolean {
-  const statement = ts.isBlock(branch) ? branch.statements.at(-1) : branch;
-  if (statement === undefined) return false;
-  const lineEnd = source.indexOf('\n', branch.getEnd());
-  return ts.isThrowStatement(statement) || source.slice(branch.getFullStart(), lineEnd).includes('// check:');
-}
-
-const isAllOf = (node: ts.Node): node is ts.BinaryExpression =>
-  ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.AmpersandAmpersandToken;
-
-/** Whether the line before says that each operand is a check. */
-function marked(node: ts.Node, source: string): boolean {
-  const lines = source.slice(0, node.getStart()).split('\n');
-  return lines.slice(-2).some((line) => line.includes('// checks:')) || lines.slice(-3)[0]!.includes('// checks:');
-}
-
-/** A copy of the project whose packages are its own and whose dependencies are ours. */
-function scratchCopy(): string {
-  const copy = mkdtempSync(join(tmpdir(), 'countersign-mutants-'));
-  for (const part of ['packages', 'test', 'tools', 'fixtures', 'demo', 'package.json', 'tsconfig.json'])
-    cpSync(join(root, part), join(copy, part), {
-      recursive: true,
-      filter: (path) => basename(path) !== 'node_modules',
-    });
-  mkdirSync(join(copy, 'node_modules', '@countersign'), { recursive: true });
-  for (const name of readdirSync(join(root, 'node_modules')))
-    if (name !== '@countersign' && !name.startsWith('.package'))
-      symlinkSync(join(root, 'node_modules', name), join(copy, 'node_modules', name), 'junction');
-  for (const name of readdirSync(join(root, 'packages')))
-    symlinkSync(join(copy, 'packages', name), join(copy, 'node_modules', '@countersign', name), 'junction');
-  for (const name of globSync('packages/*/node_modules', { cwd: root }))
-    symlinkSync(join(root, name), join(copy, name), 'junction');
-  return copy;
-}
-
-/** True when the tests are green. A test that hangs counts as red: it noticed. The first red test ends the round. */
-function green(copy: string, tests: readonly string[]): Promise<boolean> {
-  const scratch = join(copy, 'scratch');
-  mkdirSync(scratch, { recursive: true });
-  const options = ['--test', '--test-force-exit', '--test-timeout=60000', '--test-reporter=tap'];
-  return new Promise((done) => {
-    const child = spawn(process.execPath, [...options, ...tests], {
-      cwd: copy,
-      stdio: ['ignore', 'pipe', 'ignore'],
-      detached: true,
-      env: { ...process.env, TMPDIR: scratch, TEMP: scratch, TMP: scratch },
-    });
-    // A mutant may go round for ever in a process that the runner started: all of them end, also behind a runner that has given up.
-    const endAll = (): void => {
-      try {
-        process.kill(-child.pid!, 'SIGKILL');
-      } catch {
-        child.kill('SIGKILL');
-      }
-    };
-    const timer = setTimeout(endAll, 180_000);
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      if (/^\s*not ok /m.test(text)) endAll();
-    });
-    child.on('exit', (code) => {
-      clearTimeout(timer);
-      endAll();
-      // A killed test's own programs may still write there; the copy goes in the end.
-      rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
-      done(code === 0);
-    });
-  });
-}
-
-/** The test file beside the source first, then the area's others: most mutants die at the first. */
-function rounds(mutant: Mutant): string[][] {
-  const beside = mutant.file.replace(/\.ts$/, '.test.ts');
-  const all = globSync([...mutant.tests], { cwd: root }).sort();
-  return [all.filter((test) => test === beside), all.filter((test) => test !== beside)].filter(
-    (round) => round.length > 0,
+if (process.platform !== 'linux') {
+  console.error(
+    'error[USAGE]: the watch over each round needs Linux\n  run it on Linux, or in the Linux of Windows (WSL)',
   );
+  process.exit(2);
+}
+if (values.fresh) rmSync(values.results, { force: true });
+const known = readResults();
+const tasks = areas.flatMap(tasksOf);
+const queue = tasks.filter(({ id }) => !known.has(id));
+console.log(`${tasks.length} checks to take out, ${tasks.length - queue.length} of them known from an earlier run`);
+
+const copies: string[] = [];
+let stopped = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    console.log('ending; what is known so far is kept');
+    stopped = true;
+    queue.length = 0;
+  });
+
+/** Seconds that each test file takes as it is. @throws when one is not green */
+async function baseline(copy: string): Promise<Map<string, number>> {
+  const seconds = new Map<string, number>();
+  const files = [...new Set(queue.flatMap(({ rounds }) => rounds.flat()))];
+  for (const [at, test] of files.entries()) {
+    if (stopped) break;
+    const limits = { seconds: longest, memory, disk };
+    const ended = await runWatched({ tests: [test], cwd: copy, scratch: join(copy, 'scratch'), limits });
+    if (ended.outcome !== 'green')
+      throw new Error(`${test} is ${ended.outcome} before anything is taken out: ${ended.test ?? ''}`);
+    seconds.set(test, ended.seconds);
+    if ((at + 1) % 10 === 0) console.log(`as it is: ${at + 1} of ${files.length} test files are green`);
+  }
+  return seconds;
 }
 
-const mutants = areas.flatMap(({ files, tests }) =>
-  globSync(files, { cwd: root })
-    .filter(
-      (file) =>
-        !/\.(test|contract)\.ts$/.test(file) && (parts.length === 0 || parts.some((part) => file.includes(part))),
-    )
-    .sort()
-    .flatMap((file) => mutantsOf(file, tests)),
-);
-console.log(`${mutants.length} checks to take out`);
-const queue = [...mutants];
-const survivors: Mutant[] = [];
-let finished = 0;
-
-async function work(): Promise<void> {
-  const copy = scratchCopy();
+async function resultOf(task: Task, copy: string, usual: ReadonlyMap<string, number>): Promise<Result | undefined> {
+  const path = join(copy, task.file);
+  const original = readFileSync(path);
+  const { id, file, line, value } = task;
+  const about = { id, file, line, text: task.text.slice(0, 100), value };
+  writeFileSync(path, task.source);
   try {
-    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-      const path = join(copy, mutant.file);
-      const original = readFileSync(path);
-      writeFileSync(path, mutant.source);
-      let survived = true;
-      for (const round of rounds(mutant)) if (survived) survived = await green(copy, round);
-      writeFileSync(path, original);
-      if (survived) {
-        survivors.push(mutant);
-        console.log(`not noticed: ${mutant.file}:${mutant.line} ${mutant.text}`);
-      }
-      if (++finished % 25 === 0) console.log(`${finished} of ${mutants.length}, ${survivors.length} not noticed`);
+    for (const tests of task.rounds) {
+      const expected = tests.reduce((sum, test) => sum + (usual.get(test) ?? longest), 0);
+      const limits = { seconds: 20 + 4 * expected, memory, disk };
+      const ended: Ended = await runWatched({ tests, cwd: copy, scratch: join(copy, 'scratch'), limits });
+      if (stopped) return undefined;
+      if (ended.outcome !== 'green')
+        return { ...about, outcome: ended.outcome, test: ended.test ?? basename(tests[0]!) };
     }
+    return { ...about, outcome: 'green' };
   } finally {
-    rmSync(copy, { recursive: true, force: true });
+    writeFileSync(path, original);
   }
 }
 
-await Promise.all([work(), work()]);
+async function work(copy: string, usual: ReadonlyMap<string, number>): Promise<void> {
+  for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
+    const result = await resultOf(task, copy, usual);
+    if (result === undefined) return;
+    known.set(result.id, result);
+    appendFileSync(values.results, `${JSON.stringify(result)}\n`);
+    if (result.outcome !== 'red')
+      console.log(`${wordsFor[result.outcome]}: ${result.file}:${result.line} ${result.text} → ${result.value}`);
+    const done = tasks.filter(({ id }) => known.has(id)).length;
+    if (done % 25 === 0) console.log(`${done} of ${tasks.length}`);
+  }
+}
+
+const wordsFor = {
+  green: 'not noticed',
+  red: 'noticed',
+  'over time': 'noticed by its time alone',
+  'over memory': 'noticed by its memory alone',
+  'over disk': 'noticed by its disk alone',
+} as const;
+
+try {
+  if (queue.length > 0) {
+    for (let count = 0; count < Number(values.workers); count++)
+      copies.push(projectCopy(root, scratchFolder('countersign-mutants-')));
+    const usual = await baseline(copies[0]!);
+    await Promise.all(copies.map((copy) => work(copy, usual)));
+  }
+} finally {
+  for (const copy of copies) await removeScratch(copy);
+}
+
+const results = tasks.flatMap(({ id }) => known.get(id) ?? []);
+const unnoticed = results.filter(({ outcome }) => outcome === 'green');
+for (const { file, line, text, value } of unnoticed) console.log(`not noticed: ${file}:${line} ${text} → ${value}`);
+const open = tasks.length - results.length;
 console.log(
-  `${mutants.length - survivors.length} noticed, ${survivors.length} not noticed (${relative(root, dirname(import.meta.filename))})`,
+  `${results.length - unnoticed.length} noticed, ${unnoticed.length} not noticed${open > 0 ? `, ${open} not asked` : ''}`,
 );
-if (survivors.length > 0 || mutants.length === 0) process.exitCode = 1;
+if (values.page && open === 0 && values.since === undefined) writePage(root, results);
+if (unnoticed.length > 0 || open > 0 || (tasks.length === 0 && values.since === undefined)) process.exitCode = 1;

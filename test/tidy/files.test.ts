@@ -22,7 +22,7 @@ test('no file of code is over 500 lines', () => {
 
 test('files are named in kebab case for the noun', () => {
   const bad = code.filter(
-    (file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.(test|contract|d))?\.(ts|js|mjs)$/.test(basename(file)),
+    (file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.((slow\.)?test|contract|d))?\.(ts|js|mjs)$/.test(basename(file)),
   );
   assert.deepEqual(
     bad.filter((file) => basename(file) !== 'code-signing.ts'),
