@@ -10,7 +10,9 @@ export interface Result {
   readonly line: number;
   readonly text: string;
   readonly value: 'true' | 'false';
-  readonly outcome: Outcome;
+  readonly outcome: Exclude<Outcome, 'ended'>;
+  /** Digest of the tests that were asked. */
+  readonly behind: string;
   /** The test that noticed. */
   readonly test?: string;
 }

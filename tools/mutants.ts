@@ -9,7 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { appendFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { changesSince } from './changed-lines.ts';
 import { projectCopy } from './project-copy.ts';
@@ -35,6 +35,12 @@ const disk = 4 * 2 ** 30;
 /** For a test file on an idle machine; a round may take four times what its tests took before. */
 const longest = 300;
 
+interface Round {
+  readonly tests: readonly string[];
+  /** Digest of these tests, of those of the rounds before, and of what they share. */
+  readonly digest: string;
+}
+
 interface Task {
   readonly id: string;
   readonly file: string;
@@ -43,16 +49,16 @@ interface Task {
   readonly value: 'true' | 'false';
   readonly source: string;
   /** Beside the source first, then the others: most mutants end at the first. */
-  readonly rounds: readonly (readonly string[])[];
+  readonly rounds: readonly Round[];
 }
 
 const sha256 = (...texts: string[]): string => createHash('sha256').update(texts.join('\0')).digest('hex');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
-const support = globSync('test/support/*', { cwd: root }).sort().map(read).join('\0');
+const support = sha256(...globSync('test/support/*', { cwd: root }).sort().map(read));
+const digestOf = (tests: readonly string[]): string => sha256(support, ...tests.map(read));
 
 function tasksOf({ files, tests, judges }: (typeof areas)[number]): Task[] {
   const every = globSync([...tests], { cwd: root }).sort();
-  const behind = sha256(support, ...every.map(read));
   const changed = values.since === undefined ? undefined : changesSince(root, values.since);
   return globSync(files, { cwd: root })
     .filter((file) => !/\.(test|contract)\.ts$/.test(file))
@@ -60,12 +66,15 @@ function tasksOf({ files, tests, judges }: (typeof areas)[number]): Task[] {
     .sort()
     .flatMap((file) => {
       const own = every.filter((test) => test.replace(/(\.slow)?\.test\.ts$/, '.ts') === file);
-      const rounds = [own, every.filter((test) => !own.includes(test))].filter((round) => round.length > 0);
+      const others = every.filter((test) => !own.includes(test));
+      const rounds = [own, others]
+        .filter((round) => round.length > 0)
+        .map((round, at) => ({ tests: round, digest: digestOf(at === 0 ? round : every) }));
       const lines = changed?.get(file);
       const all = changed === undefined || own.some((test) => changed.has(test));
       return mutantsOf(read(file), judges)
         .filter(({ line, lastLine }) => all || [...(lines ?? [])].some((at) => at >= line && at <= lastLine))
-        .map((mutant) => ({ ...mutant, id: sha256(file, mutant.source, behind), file, rounds }));
+        .map((mutant) => ({ ...mutant, id: sha256(file, mutant.source), file, rounds }));
     });
 }
 
@@ -91,28 +100,38 @@ if (process.platform !== 'linux') {
 if (values.fresh) rmSync(values.results, { force: true });
 const known = readResults();
 const tasks = areas.flatMap(tasksOf);
-const queue = tasks.filter(({ id }) => !known.has(id));
+/** Of an earlier run, if the tests are still those that said it. */
+const resultFor = ({ id, rounds }: Task): Result | undefined => {
+  const result = known.get(id);
+  const asked = result?.outcome === 'green' ? rounds.slice(-1) : rounds;
+  return asked.some(({ digest }) => digest === result?.behind) ? result : undefined;
+};
+const queue = tasks.filter((task) => !resultFor(task));
 console.log(`${tasks.length} checks to take out, ${tasks.length - queue.length} of them known from an earlier run`);
 
 const copies: string[] = [];
-let stopped = false;
+const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
     console.log('ending; what is known so far is kept');
-    stopped = true;
+    stop.abort();
     queue.length = 0;
   });
+
+const watch = (tests: readonly string[], copy: string, seconds: number): Promise<Ended> => {
+  const limits = { seconds, memory, disk };
+  return runWatched({ tests, cwd: copy, scratch: join(copy, 'scratch'), limits, signal: stop.signal });
+};
 
 /** Seconds that each test file takes as it is. @throws when one is not green */
 async function baseline(copy: string): Promise<Map<string, number>> {
   const seconds = new Map<string, number>();
-  const files = [...new Set(queue.flatMap(({ rounds }) => rounds.flat()))];
+  const files = [...new Set(queue.flatMap(({ rounds }) => rounds.flatMap(({ tests }) => tests)))];
   for (const [at, test] of files.entries()) {
-    if (stopped) break;
-    const limits = { seconds: longest, memory, disk };
-    const ended = await runWatched({ tests: [test], cwd: copy, scratch: join(copy, 'scratch'), limits });
+    const ended = await watch([test], copy, longest);
+    if (ended.outcome === 'ended') break;
     if (ended.outcome !== 'green')
-      throw new Error(`${test} is ${ended.outcome} before anything is taken out: ${ended.test ?? ''}`);
+      throw new Error(`${test} is ${ended.outcome} before anything is taken out: ${ended.test ?? 'as a whole'}`);
     seconds.set(test, ended.seconds);
     if ((at + 1) % 10 === 0) console.log(`as it is: ${at + 1} of ${files.length} test files are green`);
   }
@@ -126,15 +145,14 @@ async function resultOf(task: Task, copy: string, usual: ReadonlyMap<string, num
   const about = { id, file, line, text: task.text.slice(0, 100), value };
   writeFileSync(path, task.source);
   try {
-    for (const tests of task.rounds) {
+    for (const { tests, digest } of task.rounds) {
       const expected = tests.reduce((sum, test) => sum + (usual.get(test) ?? longest), 0);
-      const limits = { seconds: 20 + 4 * expected, memory, disk };
-      const ended: Ended = await runWatched({ tests, cwd: copy, scratch: join(copy, 'scratch'), limits });
-      if (stopped) return undefined;
+      const ended = await watch(tests, copy, 20 + 4 * expected);
+      if (ended.outcome === 'ended') return undefined;
       if (ended.outcome !== 'green')
-        return { ...about, outcome: ended.outcome, test: ended.test ?? basename(tests[0]!) };
+        return { ...about, outcome: ended.outcome, behind: digest, test: ended.test ?? basename(tests[0]!) };
     }
-    return { ...about, outcome: 'green' };
+    return { ...about, outcome: 'green', behind: task.rounds.at(-1)!.digest };
   } finally {
     writeFileSync(path, original);
   }
@@ -148,7 +166,7 @@ async function work(copy: string, usual: ReadonlyMap<string, number>): Promise<v
     appendFileSync(values.results, `${JSON.stringify(result)}\n`);
     if (result.outcome !== 'red')
       console.log(`${wordsFor[result.outcome]}: ${result.file}:${result.line} ${result.text} → ${result.value}`);
-    const done = tasks.filter(({ id }) => known.has(id)).length;
+    const done = tasks.filter(resultFor).length;
     if (done % 25 === 0) console.log(`${done} of ${tasks.length}`);
   }
 }
@@ -168,16 +186,19 @@ try {
     const usual = await baseline(copies[0]!);
     await Promise.all(copies.map((copy) => work(copy, usual)));
   }
+} catch (error) {
+  console.error(`error[MUTANTS]: ${(error as Error).message}\n  mend that first: what is red already notices nothing`);
 } finally {
   for (const copy of copies) await removeScratch(copy);
 }
 
-const results = tasks.flatMap(({ id }) => known.get(id) ?? []);
+const results = tasks.flatMap((task) => resultFor(task) ?? []);
 const unnoticed = results.filter(({ outcome }) => outcome === 'green');
 for (const { file, line, text, value } of unnoticed) console.log(`not noticed: ${file}:${line} ${text} → ${value}`);
 const open = tasks.length - results.length;
 console.log(
   `${results.length - unnoticed.length} noticed, ${unnoticed.length} not noticed${open > 0 ? `, ${open} not asked` : ''}`,
 );
-if (values.page && open === 0 && values.since === undefined) writePage(root, results);
+const whole = results.filter(({ file }) => parts.length === 0 || parts.some((part) => dirname(file).includes(part)));
+if (values.page && open === 0 && values.since === undefined) writePage(root, whole);
 if (unnoticed.length > 0 || open > 0 || (tasks.length === 0 && values.since === undefined)) process.exitCode = 1;

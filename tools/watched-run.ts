@@ -13,7 +13,7 @@ export interface Limits {
   readonly disk: number;
 }
 
-export type Outcome = 'green' | 'red' | 'over time' | 'over memory' | 'over disk';
+export type Outcome = 'green' | 'red' | 'over time' | 'over memory' | 'over disk' | 'ended';
 
 export interface Ended {
   readonly outcome: Outcome;
@@ -29,11 +29,13 @@ export interface Round {
   /** Its temporary files; emptied afterwards. No process outside of the run may name this folder. */
   readonly scratch: string;
   readonly limits: Limits;
+  /** Ends it at once. */
+  readonly signal?: AbortSignal;
 }
 
 const everyMs = 300;
 
-export async function runWatched({ tests, cwd, scratch, limits }: Round): Promise<Ended> {
+export async function runWatched({ tests, cwd, scratch, limits, signal }: Round): Promise<Ended> {
   const started = performance.now();
   const passed = (): number => (performance.now() - started) / 1000;
   const child = spawn(process.execPath, ['--test', '--test-force-exit', '--test-reporter=tap', ...tests], {
@@ -58,7 +60,8 @@ export async function runWatched({ tests, cwd, scratch, limits }: Round): Promis
   const ended = (): Promise<boolean> =>
     Promise.race([code.then(() => true), new Promise<false>((done) => setTimeout(done, everyMs, false))]);
   for (let look = 0; !(await ended()); look++) {
-    if (passed() > limits.seconds) end('over time');
+    if (signal?.aborted) end('ended');
+    else if (passed() > limits.seconds) end('over time');
     else if (memoryOf(processesOf(scratch)) > limits.memory) end('over memory');
     else if (look % 4 === 0 && diskOf(scratch) > limits.disk) end('over disk');
   }
