@@ -11,18 +11,13 @@ import {
   readBundles,
   type CodesignAuthority,
   type Revocations,
+  noRevocations,
 } from '@countersign/protocol';
 import { createAuthority, vendor } from '../../demo/authority.ts';
 import { oids, type CertificateRequest } from '../../demo/certificates.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
 import { at, CodeSigningScene } from '../support/code-signing-scene.ts';
-import {
-  certificateSigner,
-  noRevocations,
-  releaseName,
-  sampleAuthority,
-  statementBytes,
-} from '../support/signed-release.ts';
+import { certificateSigner, releaseName, sampleAuthority, statementBytes } from '../support/signed-release.ts';
 
 const scene = await CodeSigningScene.make();
 after(() => scene.time.close());

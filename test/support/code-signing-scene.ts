@@ -1,17 +1,16 @@
 /** A CA and a time-stamping authority of the tests' own, a release that is signed by them, and ways to bend and to judge it. */
-import { judgeSignatures, readBundles, type CodesignAuthority, type Revocations } from '@countersign/protocol';
+import {
+  judgeSignatures,
+  readBundles,
+  type CodesignAuthority,
+  type Revocations,
+  noRevocations,
+} from '@countersign/protocol';
 import { createAuthority, vendor, type Authority } from '../../demo/authority.ts';
 import type { CertificateRequest, Issued } from '../../demo/certificates.ts';
 import type { TimeStamper } from '../../demo/time-stamping.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
-import {
-  certificateSigner,
-  noRevocations,
-  pinnedKey,
-  releaseName,
-  sampleAuthority,
-  statementBytes,
-} from './signed-release.ts';
+import { certificateSigner, pinnedKey, releaseName, sampleAuthority, statementBytes } from './signed-release.ts';
 
 export type Json = Record<string, never>;
 export const at = (value: unknown, ...path: (string | number)[]): Record<string, unknown> =>

@@ -17,7 +17,7 @@ import {
   keyIdOf,
   keyMaterial,
   revocationsPath,
-  revocationsType,
+  noRevocations,
   serialize,
   sha256,
   signedBytes,
@@ -66,7 +66,7 @@ export class PublishedRepository {
   codesign: CodesignAuthority;
   devices: DevicesAuthority;
   channel: Channel = { _type: channelType, channel: 'stable', offers: [], blocked: [] };
-  revocations: Revocations = { _type: revocationsType, certificates: [], keys: [], releases: [], minimum: {} };
+  revocations: Revocations = { ...noRevocations };
   time: Date;
   #written = new Map<string, { digest: string; meta: object }>();
 

@@ -5,14 +5,12 @@ import {
   keyIdOf,
   predicateType,
   releasePaths,
-  revocationsType,
   sha256,
   statementFormat,
   statementType,
   type CodesignAuthority,
   type Manifest,
   type PublicKey,
-  type Revocations,
   type Statement,
 } from '@countersign/protocol';
 import { vendor, type Authority } from '../../demo/authority.ts';
@@ -101,11 +99,3 @@ export function sampleAuthority(
     ...more,
   };
 }
-
-export const noRevocations: Revocations = {
-  _type: revocationsType,
-  certificates: [],
-  keys: [],
-  releases: [],
-  minimum: {},
-};

@@ -155,6 +155,22 @@ test('a release with a file more is judged as the offers that stand name it', as
   await assert.rejects(checkContents(viewOf(repository), before, repository.shipped), { code: 'OFFER_RELEASE' });
 });
 
+test('an offer that stands loses no file, nor all of them', async () => {
+  const repository = sample();
+  const before = viewOf(repository);
+  const left = (leaves: (path: string) => boolean): RepositoryView =>
+    viewOf(repository, (targets) => {
+      for (const path of Object.keys(targets)) if (leaves(path)) delete targets[path];
+    });
+  await checkContents(
+    left((path) => path.startsWith('unlisted/')),
+    before,
+    repository.shipped,
+  );
+  for (const leaves of [(path: string) => path === base, (path: string) => path.startsWith('components/app/1.0.0/')])
+    await assert.rejects(checkContents(left(leaves), before, repository.shipped), { code: 'TRUST_DOCUMENT' });
+});
+
 test('two channels that offer one release have it judged alike', async () => {
   const repository = sample();
   const view = viewOf(repository);

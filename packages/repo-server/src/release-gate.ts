@@ -169,7 +169,7 @@ async function readChannels(next: RepositoryView, before: RepositoryView | null)
   return read;
 }
 
-/** What is offered anew, or whose files are new; of every other offer only that two persons still stand behind it. */
+/** What is offered for the first time, or has files that are new, changed or gone; of every other offer only that two persons still stand behind it. */
 async function checkOffers(
   judging: Judging,
   { channel, standing }: ReadChannel,
@@ -178,14 +178,12 @@ async function checkOffers(
 ): Promise<void> {
   for (const offer of channel.offers) {
     const { component, version, platform, release } = offer;
-    const found = fresh.get(keyOf(offer));
-    if (!found && standing.has(offerKey(offer))) {
+    const paths = pathsOf(judging.next, offer);
+    const kept = before !== null && pathsOf(before, offer).every((path) => paths.includes(path));
+    if (kept && !fresh.has(keyOf(offer)) && standing.has(offerKey(offer))) {
       await checkStillTwoPersons(judging, offer, before);
       continue;
     }
-    const prefix = `components/${component}/${version}/${platform}.`;
-    const targets = judging.next.roles.get(`component-${component}`)?.signed.targets ?? {};
-    const paths = Object.keys(targets).filter((path) => path.startsWith(prefix));
     if (paths.length === 0)
       throw releaseError(
         'TRUST_DOCUMENT',
@@ -193,6 +191,13 @@ async function checkOffers(
       );
     await judge(judging, { component, version, platform, paths }, release);
   }
+}
+
+/** The files of a release that its component's role lists. */
+function pathsOf({ roles }: RepositoryView, { component, version, platform }: ReleaseName): string[] {
+  const prefix = `components/${component}/${version}/${platform}.`;
+  const targets = roles.get(`component-${component}`)?.signed.targets ?? {};
+  return Object.keys(targets).filter((path) => path.startsWith(prefix));
 }
 
 /**

@@ -2,7 +2,6 @@
  * What is wrong with a device, each finding with how to mend it. Changes nothing and needs no lock: it works beside the running
  * service. A part that cannot be looked at is a finding itself.
  */
-import { codeOf } from '@countersign/protocol';
 import { httpSource, type Check, type Findings } from '@countersign/protocol/node';
 import { listAccounts } from '../consent/accounts.ts';
 import { openAlerts } from '../device/alerts.ts';
@@ -76,8 +75,6 @@ async function lookAtServer(device: Device, { metadataUrl }: Server): Promise<vo
       'timestamp.json',
       16_384,
     );
-  } catch (error) {
-    if (codeOf(error) !== undefined) throw error;
   } finally {
     await connection.close();
   }

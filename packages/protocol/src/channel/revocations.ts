@@ -35,6 +35,14 @@ export type Revocations = Static<typeof Revocations>;
 export const revocationsFormat = format('revocations', Revocations, 4 << 20);
 export const revocationsPath = 'revocations/revocations.json';
 
+export const noRevocations: Revocations = Object.freeze({
+  _type: revocationsType,
+  certificates: [],
+  keys: [],
+  releases: [],
+  minimum: {},
+});
+
 /** An entry for a certificate or a key: whether it hits a signature made at these verified times. */
 export function revocationHits(entry: { readonly effective?: string }, times: readonly Date[]): boolean {
   if (entry.effective === undefined || times.length === 0) return true;

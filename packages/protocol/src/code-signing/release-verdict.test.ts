@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { makeRelease, type ReleaseOptions } from '../../../../test/support/release-files.ts';
 import { p256Key } from '../../../../test/support/signing-keys.ts';
 import { codesignType, type CodesignAuthority } from '../authority/authority.ts';
-import { revocationsType } from '../channel/revocations.ts';
+import { noRevocations } from '../channel/revocations.ts';
 import { releasePaths } from '../release/statement.ts';
 import { sha256 } from '../text.ts';
 import type { Target } from '../tuf/metadata.ts';
@@ -46,7 +46,7 @@ function good(options: Partial<ReleaseOptions> = {}): Input {
       },
       components: { '*': [{ role: 'release', identities: ['release'], threshold: 1 }] },
     } as unknown as CodesignAuthority,
-    revocations: { _type: revocationsType, certificates: [], keys: [], releases: [], minimum: {} },
+    revocations: { ...noRevocations },
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { revocationsType, type Revocations } from '../channel/revocations.ts';
+import { noRevocations } from '../channel/revocations.ts';
 import type { Capability, Manifest } from '../release/manifest.ts';
 import { sha256 } from '../text.ts';
 import { decidePlan } from './decided-plan.ts';
@@ -57,7 +57,6 @@ const installed = (name: string, version: string, more: Partial<Manifest> = {}):
   release: releaseOf(name, version),
   manifest: manifest(name, version, more),
 });
-const noRevocations: Revocations = { _type: revocationsType, certificates: [], keys: [], releases: [], minimum: {} };
 const input = (more: Partial<PlanInput>): PlanInput => ({
   device: sha256('device'),
   model: 'Vi-CELL',

@@ -10,6 +10,7 @@ import {
   revocationsFormat,
   revocationsPath,
   type AuthorityBodies,
+  noRevocations,
 } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
 import Type from 'typebox';
@@ -18,7 +19,6 @@ import { signerError } from '../workspace/errors.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { proposeLine } from './chains.ts';
 import { delegate, editDocument, newRoot, emptyTargets, writeVersion } from './change-edits.ts';
-import { noRevocations } from './signing-rules.ts';
 
 type Draft<K extends keyof AuthorityBodies> = Omit<AuthorityBodies[K], 'version' | 'issued' | '_type'>;
 

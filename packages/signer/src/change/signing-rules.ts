@@ -2,7 +2,7 @@
 import {
   revocationsFormat,
   revocationsPath,
-  revocationsType,
+  noRevocations,
   type CodesignAuthority,
   type Revocations,
 } from '@countersign/protocol';
@@ -13,14 +13,6 @@ export interface SigningRules {
   readonly authority: CodesignAuthority;
   readonly revocations: Revocations;
 }
-
-export const noRevocations: Revocations = {
-  _type: revocationsType,
-  certificates: [],
-  keys: [],
-  releases: [],
-  minimum: {},
-};
 
 /** Null before there is an authority. @throws AUTHORITY_* FORMAT_* WORKSPACE_DAMAGED */
 export function readSigningRules(directory: string): SigningRules | null {

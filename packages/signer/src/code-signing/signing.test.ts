@@ -18,12 +18,13 @@ import {
   sha256,
   type CodesignAuthority,
   type Revocations,
+  noRevocations,
 } from '@countersign/protocol';
 import { createAuthority, vendor, type Authority } from '../../../../demo/authority.ts';
 import type { Issued } from '../../../../demo/certificates.ts';
 import type { TimeStamper } from '../../../../demo/time-stamping.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
-import { noRevocations, pinnedKey, sampleAuthority } from '../../../../test/support/signed-release.ts';
+import { pinnedKey, sampleAuthority } from '../../../../test/support/signed-release.ts';
 import { bundleLine, chainLine, p256Key } from '../../../../test/support/signing-keys.ts';
 import { emptyTargets } from '../change/change-edits.ts';
 import { addSign } from '../commands/sign.ts';

@@ -43,6 +43,20 @@ for (const [what, code, answer] of cases)
       assert.deepEqual([seen.at(-1), seen.filter((done) => done === bytes.length).length], [bytes.length, 2]);
   });
 
+test('a fault in our own code is not told as a file that cannot be read', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-file-check-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'file'), bytes);
+  const fault = new TypeError('a fault');
+  const check = checkLocalFile(join(folder, 'file'), {
+    ...expected,
+    onProgress: () => {
+      throw fault;
+    },
+  });
+  await assert.rejects(check, (error) => error === fault);
+});
+
 test('bytes without an announced length: too many are cut off, too few are a broken transfer', async (t) => {
   let answer: Buffer = flipped;
   const { url } = await serve(t, (_, response) => void response.writeHead(200).end(answer));

@@ -42,8 +42,8 @@ export async function checkLocalFile(file: string, expected: FileCheck): Promise
   } catch (cause) {
     const code = codeOf(cause);
     if (code === 'ENOENT' || code === 'ENOTDIR') throw nodeError('SOURCE_STATUS', `${file} is listed and not there`);
-    if (code === undefined || /^E[A-Z0-9]+$/.test(code))
-      throw nodeError('FILE_READ', `reading ${file}: ${code ?? 'failed'}`, { cause });
+    if (code !== undefined && /^E[A-Z0-9]+$/.test(code))
+      throw nodeError('FILE_READ', `reading ${file}: ${code}`, { cause });
     throw cause;
   }
 }

@@ -10,7 +10,7 @@
  * 7. Exit 0 done, 1 refused or failed, 2 wrong usage.
  */
 import pc from 'picocolors';
-import { isCoded, messageOf, CountersignError, codeOf } from '../../error.ts';
+import { isCoded, messageOf, codeOf } from '../../error.ts';
 import { escapeText } from '../../text.ts';
 import { nodeErrorTable } from '../node-errors.ts';
 
@@ -112,7 +112,7 @@ function drawProgress(stream: Stream | null, label: string, total: number): Prog
 /** What a machine is told of an error. Secrets are never in it: the error base keeps them out. */
 export function describeError(error: unknown): { code: string; message: string; hint: string } {
   if (isCoded(error)) {
-    const { code, message, hint } = error as CountersignError;
+    const { code, message, hint } = error;
     return { code, message: escapeText(message), hint: escapeText(hint) };
   }
   const message = messageOf(error);
