@@ -1,8 +1,8 @@
 /**
  * `npm run mutants [-- PART…]`: takes each security check out in turn, in a scratch copy, and runs the tests that should notice.
- * A check is an `if` that throws a coded error, or returns a refusal marked by `// check:`, each operand of an outermost `||` by
- * itself; and each operand of an `&&` under a line with `// checks:`, all of which must hold. A mutant that no test notices is
- * printed and fails the run; one that cannot be noticed must say so at its line with `// equivalent: why`.
+ * A check is an `if` that throws a coded error or returns a refusal marked by `// check:`; each operand of an outermost `||` is a
+ * separate check. So is each operand of an `&&` under a line with `// checks:`, all of which must hold. A mutant that no test
+ * notices is printed and fails the run. One that cannot be noticed must say so at its line with `// equivalent: why`.
  * PART narrows to files whose path contains it.
  */
 import { spawn } from 'node:child_process';
@@ -24,7 +24,7 @@ import ts from 'typescript';
 const root = resolve(import.meta.dirname, '..');
 const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
 
-/** Where security checks live, and which tests besides the neighbour's stand behind them, nearest first. */
+/** Where security checks are, and which tests cover them in addition to the test beside the file, nearest first. */
 const areas: readonly { files: string; tests: readonly string[] }[] = [
   {
     files: 'packages/protocol/src/*.ts',
@@ -122,7 +122,7 @@ function marked(node: ts.Node, source: string): boolean {
   return lines.slice(-2).some((line) => line.includes('// checks:')) || lines.slice(-3)[0]!.includes('// checks:');
 }
 
-/** A copy of the project whose packages are its own and whose dependencies are ours. */
+/** A copy of the project with its own packages and our dependencies. */
 function scratchCopy(): string {
   const copy = mkdtempSync(join(tmpdir(), 'countersign-mutants-'));
   for (const part of ['packages', 'test', 'tools', 'fixtures', 'demo', 'package.json', 'tsconfig.json'])
@@ -141,7 +141,7 @@ function scratchCopy(): string {
   return copy;
 }
 
-/** True when the tests are green. A test that hangs counts as red: it noticed. The first red test ends the round. */
+/** True when the tests are green. A test that hangs counts as red, because it noticed. The first red test ends the round. */
 function green(copy: string, tests: readonly string[]): Promise<boolean> {
   const scratch = join(copy, 'scratch');
   mkdirSync(scratch, { recursive: true });
@@ -153,7 +153,7 @@ function green(copy: string, tests: readonly string[]): Promise<boolean> {
       detached: true,
       env: { ...process.env, TMPDIR: scratch, TEMP: scratch, TMP: scratch },
     });
-    // A mutant may go round for ever in a process that the runner started: all of them end, also behind a runner that has given up.
+    // A mutant may loop for ever in a process that the runner started. All of them are ended, even if the runner has given up.
     const endAll = (): void => {
       try {
         process.kill(-child.pid!, 'SIGKILL');
@@ -168,14 +168,14 @@ function green(copy: string, tests: readonly string[]): Promise<boolean> {
     child.on('exit', (code) => {
       clearTimeout(timer);
       endAll();
-      // A killed test's own programs may still write there; the copy goes in the end.
+      // A killed test's own programs may still write there; the whole copy is removed in the end.
       rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
       done(code === 0);
     });
   });
 }
 
-/** The test file beside the source first, then the area's others: most mutants die at the first. */
+/** The test file beside the source first, then the area's others: the first kills most mutants. */
 function rounds(mutant: Mutant): string[][] {
   const beside = mutant.file.replace(/\.ts$/, '.test.ts');
   const all = globSync([...mutant.tests], { cwd: root }).sort();

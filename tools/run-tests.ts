@@ -1,7 +1,7 @@
 /**
- * `npm test`: every test, by node's own runner. What the machine lacks is installed where that is allowed (Debian, root), said
- * aloud; elsewhere each missing part is a skip with its name. Under CI=true a skip is a failure.
- * `--unit` runs the packages' own tests only. What the tests leave lying about goes with a temporary folder of their own.
+ * `npm test`: runs every test with node's own runner. System programs that the machine lacks are installed where possible
+ * (Debian, root), with a message; elsewhere each missing part is a skip with its name. Under CI=true a skip is a failure.
+ * `--unit` runs the packages' own tests only. The tests use their own temporary folder, which is removed afterwards.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdtempSync, rmSync } from 'node:fs';
