@@ -75,7 +75,7 @@ function writeComponentGrants(device: Device, generation: number, installed: Ins
       id: capability,
       contract,
       scope,
-      /** The capability's own files, if it has any. */
+      /** The capability's own files, if there are some. */
       path: archives.find((archive) => archive.capability === capability)?.folder ?? null,
     })),
   };
