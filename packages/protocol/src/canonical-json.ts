@@ -1,6 +1,6 @@
 /**
  * Writes and reads RFC 8785 (JSON Canonicalization Scheme), the byte form of Countersign's own documents, and reads JSON that
- * comes from elsewhere. Invariant: a document read by `parseCanonical` re-serialises to the very bytes that were read, so a
+ * comes from elsewhere. Invariant: a document read by `parseCanonical` re-serialises to exactly the bytes that were read, so a
  * duplicate key, white space or another number form cannot hide. Must never repair its input.
  */
 import { Buffer } from 'node:buffer';

@@ -1,6 +1,6 @@
 /**
- * The publish gate: judges a publication as a device would, from the shipped root and from the state before, by both verifiers,
- * with the profile and with everything that the repository carries. Must never publish what a device would refuse.
+ * The publish gate: judges a publication as a device would, from the shipped root and from the state before. It uses both
+ * verifiers, the profile and everything that the repository carries. Must never publish what a device would refuse.
  */
 import { checkDocumentListed, messageOf, codeOf, issuedTime, sha256, type TrustedState } from '@countersign/protocol';
 import {

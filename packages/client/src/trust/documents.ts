@@ -1,5 +1,5 @@
 /**
- * Fetches small signed documents as targets, by the digest and length that trusted metadata gives, and keeps them with that
+ * Fetches small signed documents as targets, by the digest and length that trusted metadata gives. It keeps them with that
  * digest, so that an unchanged one is not fetched again. The caller judges their content.
  */
 import { checkDocumentListed, sha256, timeText, type TargetFile } from '@countersign/protocol';

@@ -1,6 +1,6 @@
 /**
  * Checks of a signing certificate that the library leaves out. It must be for code signing, have a key that we accept and no
- * critical extension that is not understood, and be exact DER, so that one certificate has one form.
+ * critical extension that is not understood, and be exact DER. So one certificate has one form.
  */
 import { Buffer } from 'node:buffer';
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto';

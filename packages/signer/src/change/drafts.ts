@@ -1,7 +1,7 @@
 /**
- * Reads drafts of the two authorities, as people write them: the body without `_type`, `version` and `issued`. In a draft, the
- * name of a key may stand for the key or its id, `{"file": "…"}` (in the draft's folder) for a document from somebody else, and
- * PEM files for what follows from certificates.
+ * Reads drafts of the two authorities, as people write them: the body without `_type`, `version` and `issued`. The name of a key
+ * may stand for the key or its id. `{"file": "…"}` (in the draft's folder) stands for a document from somebody else, and PEM
+ * files for what follows from certificates.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';

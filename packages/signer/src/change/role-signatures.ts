@@ -1,5 +1,5 @@
 /**
- * Decides who must sign a role, and tells who has. A new root is signed by the threshold of the root before and by its own
+ * Decides who must sign a role, and reports who has. A new root is signed by the threshold of the root before and by its own
  * (specification §5.3.4), targets by root's row, a delegated role by its row in targets. Rows count as they will be after
  * publishing.
  */

@@ -3,8 +3,8 @@
  * syncfs. For thousands of new files that takes a tenth of the time of one fsync per file, since each of those commits
  * the journal and empties the disk's cache.
  *
- * Must never say "durable" where syncfs might not be. It says so only for file systems that are known to write out everything and
- * to wait for the disk, on a kernel (5.8 or newer) whose syncfs reports failed writes, and only after `sync` succeeded.
+ * Must never say "durable" where syncfs might not be. It says so only after `sync` succeeded, on file systems that are known to
+ * write out everything and to wait for the disk. The kernel must be 5.8 or newer, whose syncfs reports failed writes.
  */
 import { execFile } from 'node:child_process';
 import { statfsSync } from 'node:fs';
