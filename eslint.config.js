@@ -1,4 +1,4 @@
-// Rules that types cannot hold: direction of imports, purity of the protocol, no switched-off checks.
+// Rules that types cannot express: direction of imports, purity of the protocol, no switched-off checks.
 import tseslint from 'typescript-eslint';
 import { packages } from './tools/rooms.ts';
 
@@ -24,7 +24,7 @@ const impure = [
 ].flatMap((name) => [name, `node:${name}`]);
 const apps = ['signer', 'repo-server', 'client'];
 
-/** What nothing in a package's sources may import, whatever its room. */
+/** What no file in a package's sources may import, in any room. */
 function beyond(source) {
   if (source === 'packages/protocol/src')
     return {

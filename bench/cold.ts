@@ -1,4 +1,4 @@
-/** A device that knows only its shipped root fetches, verifies and keeps everything for one target; beside tuf-js. */
+/** Measures how a device that knows only its shipped root fetches, verifies and keeps everything for one target, beside tuf-js. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,11 +1,13 @@
-/** The TUF core alone, bytes in and a trusted target out, beside the metadata store of tuf-js, which reads the same bytes. */
+/**
+ * Measures the TUF core alone, bytes in and a trusted target out, beside the metadata store of tuf-js, which reads the same bytes.
+ */
 import { TrustedMetadataStore } from 'tuf-js/dist/store.js';
 import { findTarget, trustRoot, updateSnapshot, updateTargets, updateTimestamp } from '@countersign/protocol';
 import { sideBySide, timed, type Benchmark, type Row } from './measurement.ts';
 import { generateRepository, type GeneratedRepository } from './repository.ts';
 
 const sizes = [10, 100, 1000, 10_000, 100_000];
-/** Beyond, the other one takes minutes. */
+/** For more targets the peer takes minutes. */
 const largestForPeer = 3000;
 const goalMilliseconds = 400;
 

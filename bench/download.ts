@@ -1,4 +1,6 @@
-/** Download and verification of 500 MB from nginx, in a process of its own, beside `curl | tee FILE | openssl dgst -sha256`. */
+/**
+ * Measures download and verification of 500 MB from nginx, in a separate process, beside `curl | tee FILE | openssl dgst -sha256`.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
@@ -9,7 +11,7 @@ import { nginx, scratch } from './servers.ts';
 const megabytes = 500;
 const goals = { share: 0.8, megabytes: 150 };
 
-/** Downloads by the product's own code and prints its largest memory. */
+/** Downloads with the product's own code and prints its peak memory. */
 const script = `
   import { enableCompileCache } from 'node:module';
   enableCompileCache('../../node_modules/.cache/countersign'); // as the programs' launcher does
@@ -61,7 +63,7 @@ export const benchmark: Benchmark = {
     const clean = (): void => {
       spawnSync('bash', ['-c', `rm -f ${folder}/ours-* ${folder}/curl-*; sync -f ${folder}`]);
     };
-    // The first start compiles what later ones find compiled.
+    // The first start fills the compile cache that later ones use.
     await ours();
     memories.length = 0;
     const [own, peer] = await sideBySide(7, [

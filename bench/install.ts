@@ -1,7 +1,7 @@
 /**
- * Unpacking a signed archive beside GNU tar with zstd: ours also hashes the archive and every file, judges every name, and
- * returns when all of it is on the disk. GNU tar is measured with one `sync -f` after it, which is as durable, and without.
- * No tree is removed between rounds: ext4 slows down where many files were just deleted.
+ * Measures unpacking a signed archive beside GNU tar with zstd: ours also hashes the archive and every file, judges every name,
+ * and returns when all of it is on the disk. GNU tar is measured without a sync, and with one `sync -f` after it, which is as
+ * durable. No tree is removed between rounds: ext4 slows down where many files were just deleted.
  */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -30,7 +30,7 @@ function run(command: string, ...words: string[]): void {
   if (status !== 0) throw new Error(`${command} ${words.join(' ')}: ${error?.message ?? stderr}`);
 }
 
-/** Files of which a third does not compress. */
+/** Makes files of which a third does not compress. */
 function makeTree(root: string, { folders, filesInEach, bytes }: Load): void {
   const noise = randomBytes(Math.ceil(bytes / 3));
   const text = Buffer.alloc(bytes - noise.length, 'countersign ');
@@ -50,7 +50,7 @@ async function measure(load: Load, scratch: string): Promise<Row[]> {
   const expect: ExpectedArchive = await packArchive({ sourceDir, output: archive });
   let trees = 0;
   const fresh = (): string => join(scratch, `tree-${trees++}`);
-  /** What earlier runs left to write is not ours to measure. */
+  /** Data that earlier runs left to be written must not count. */
   const settled = (work: () => unknown): Promise<number> => {
     run('sync', '-f', scratch);
     return timed(work);

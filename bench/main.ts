@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- NAME…]`: every benchmark (or those named) beside its peers, on this machine, written to bench/RESULTS.md.
- * Peers from Debian (nginx, curl, openssl, tar, wrk) must be there; what is missing is said and its benchmark left out.
+ * Peers from Debian (nginx, curl, openssl, tar, wrk) must be installed; if one is missing, its benchmark is left out with a message.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { globSync, writeFileSync } from 'node:fs';

@@ -5,7 +5,7 @@ export interface Row {
   readonly what: string;
   readonly unit: string;
   readonly ours: number;
-  /** The program it is measured beside, in the same run. */
+  /** The program with which it is compared, in the same run. */
   readonly peer?: { readonly name: string; readonly value: number };
   /** The goal in words, and whether this run met it. */
   readonly goal?: { readonly words: string; readonly met: boolean };
@@ -13,7 +13,7 @@ export interface Row {
 
 export interface Benchmark {
   readonly name: string;
-  /** Programs outside npm that it measures beside, by command name. */
+  /** Programs outside npm with which it compares, by command name. */
   readonly needs: readonly string[];
   run(): Promise<readonly Row[]>;
 }
@@ -32,7 +32,7 @@ export async function timed(work: () => unknown): Promise<number> {
   return performance.now() - start;
 }
 
-/** Medians of `rounds` runs of each subject, taken in turn so that the machine's moods hit all of them alike. */
+/** Medians of `rounds` runs of each subject, taken in turn so that changes of the machine's speed affect all of them alike. */
 export async function sideBySide(
   rounds: number,
   subjects: readonly (() => Promise<number> | number)[],

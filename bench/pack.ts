@@ -1,7 +1,7 @@
 /**
- * Packing a folder beside node-tar alone, which walks the folder by itself and compresses by the same zstd at the same level. Ours also
- * judges every name and number, reads each file through one handle, passes the tar through the device's reader, hashes the archive
- * and returns when it is on the disk.
+ * Measures packing a folder beside node-tar alone, which walks the folder itself and compresses with the same zstd at the same
+ * level. Ours also judges every name and number, reads each file through one handle, passes the tar through the device's reader,
+ * hashes the archive and returns when it is on the disk.
  */
 import { randomBytes } from 'node:crypto';
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * The poll in which nothing is new, in a running process against our own server over a kept-alive connection: wall time, CPU as the mean
- * of 1000, and every byte of HTTP both ways, counted on the socket. Beside tuf-js refreshing the same repository.
+ * Measures the poll in which nothing is new, in a running process against our own server over a kept-alive connection. It takes
+ * wall time, CPU as the mean of 1000, and every byte of HTTP in both directions, counted on the socket. The peer is tuf-js
+ * refreshing the same repository.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
@@ -19,7 +20,7 @@ import { countersignServer, scratch } from './servers.ts';
 const polls = 1000;
 const goals = { milliseconds: 1, bytes: 600 };
 
-/** Hands everything on and counts it. */
+/** Passes everything on and counts it. */
 async function counted(url: string) {
   const target = new URL(url);
   const count = { bytes: 0, connections: 0 };
@@ -99,7 +100,7 @@ async function measure(releases: number): Promise<Row[]> {
   ];
 }
 
-/** The other client, with everything in its folder already. */
+/** The peer, with everything already in its folder. */
 async function tufJs(repository: PublishedRepository, url: string): Promise<number> {
   const metadataDir = join(scratch('tuf-js'), 'metadata');
   mkdirSync(metadataDir);

@@ -1,4 +1,7 @@
-/** Publishing a release of 100 MB to our server: announced, uploaded, judged by both verifiers, committed. Beside writing it by curl. */
+/**
+ * Measures publishing a release of 100 MB to our server: announced, uploaded, judged by both verifiers, committed. The peer is
+ * curl writing the same bytes.
+ */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
@@ -27,7 +30,7 @@ export const benchmark: Benchmark = {
         repository.addRelease({ name: 'part', version, base: { bytes, unpacked: bytes.length, files: 1 } }),
       );
       repository.publish();
-      // What this server signed by itself is not the publisher's to count.
+      // What this server signs by itself must not count for the publisher.
       return timed(async () => {
         const answer = await publish(server as unknown as TestServer, repository, base);
         if (answer.status !== 200) throw new Error(JSON.stringify(answer.body));

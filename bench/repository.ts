@@ -1,4 +1,4 @@
-/** Repositories of any size for the benchmarks: valid TUF metadata in the wire form that our publisher writes. */
+/** Makes repositories of any size for the benchmarks: valid TUF metadata in the wire form that our publisher writes. */
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const envelope = (signed: object, key: Key): Buffer => {
 
 export interface GeneratedRepository {
   readonly root: Buffer;
-  /** A target that is there. */
+  /** The path of a target that exists. */
   readonly target: string;
   /** Every metadata file by name. */
   readonly files: ReadonlyMap<string, Buffer>;

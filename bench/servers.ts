@@ -1,4 +1,4 @@
-/** Servers for the benchmarks, each in a process of its own: ours, a bare node:http, nginx. All end with `stop`. */
+/** Starts servers for the benchmarks, each in a separate process: ours, a bare node:http, nginx. All end with `stop`. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -64,7 +64,7 @@ export async function countersignServer(
   return { ...running, apiKey, directory };
 }
 
-/** The least that node can do: one file from memory with its ETag and 304, or a file streamed. */
+/** A bare node:http server: it sends one file from memory with its ETag and 304, or streams a file. */
 export function bareNode(file: string, how: 'memory' | 'stream'): Promise<RunningProcess> {
   const script = `
     import { createServer } from 'node:http';

@@ -1,4 +1,7 @@
-/** Serving metadata and targets, asked by wrk over kept-alive connections: our server, a bare node:http, nginx with one worker. */
+/**
+ * Measures serving of metadata and targets, requested by wrk over kept-alive connections: our server, a bare node:http, nginx
+ * with one worker.
+ */
 import { spawn } from 'node:child_process';
 import { globSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -11,7 +14,7 @@ import { bareNode, countersignServer, nginx } from './servers.ts';
 const seconds = 3;
 const goal = 0.7;
 
-/** Requests in a second. */
+/** Requests per second. */
 async function load(url: string, ...headers: string[]): Promise<number> {
   const child = spawn('wrk', ['-t1', '-c32', `-d${seconds}s`, ...headers.flatMap((header) => ['-H', header]), url]);
   let output = '';

@@ -14,7 +14,7 @@ export interface Authority {
   readonly codeSigningCa: Issued;
   readonly timeStampingCa: Issued;
   readonly timeStamping: Issued;
-  /** A code-signing certificate for a customer; `more` bends it, for tests. */
+  /** A code-signing certificate for a customer; `more` alters it, for tests. */
   certify(subject?: CertificateRequest['subject'], more?: Partial<CertificateRequest>): Promise<Issued>;
   /** Sigstore's trusted root for this authority. */
   trustedRoot(): Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** X.509 certificates for the stand-in authority, made as a commercial CA makes them (RFC 5280). */
+/** Makes X.509 certificates for the stand-in authority, like those of a commercial CA (RFC 5280). */
 import { createHash, generateKeyPairSync, randomBytes, webcrypto, X509Certificate, type KeyObject } from 'node:crypto';
 import * as asn1 from 'asn1js';
 import * as pkijs from 'pkijs';
@@ -11,16 +11,16 @@ export interface Issued {
 }
 
 export interface CertificateRequest {
-  /** By short name; a list makes an attribute stand more than once. */
+  /** By short name; a list repeats an attribute. */
   readonly subject: Readonly<Record<string, string | readonly string[]>>;
   /** Absent: self-signed. */
   readonly issuer?: Issued;
   readonly ca?: boolean;
-  /** Extended key usages by OID; `critical` as RFC 3161 wants it for time-stamping. */
+  /** Extended key usages by OID; `critical` as RFC 3161 requires for time-stamping. */
   readonly usages?: { readonly oids: readonly string[]; readonly critical: boolean };
   /** Bits of an RSA key; absent: P-256. */
   readonly rsaBits?: number;
-  /** Digital signature, unless said otherwise. */
+  /** Digital signature by default. */
   readonly keyUsageBits?: number;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
@@ -80,7 +80,7 @@ export const issuerText = (certificate: Issued): string => new X509Certificate(c
 
 export const wholeSecond = (milliseconds: number): Date => new Date(Math.floor(milliseconds / 1000) * 1000);
 
-/** One attribute a set, in order, as CAs write names; pkijs by itself would put all into one set. */
+/** One attribute per set, in order, as CAs write names; pkijs alone would put all into one set. */
 function nameOf(attributes: CertificateRequest['subject']): pkijs.RelativeDistinguishedNames {
   const sets = Object.entries(attributes).flatMap(([name, values]) =>
     [values].flat().map((value: string) => {

@@ -1,9 +1,9 @@
-/** A device of the demo and its technicians: Kim, and Lee where two people must sign. */
+/** Plays a device of the demo and its technicians: Kim, and Lee where two people must sign. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { StageError, type Stage } from './stage.ts';
 
-/** What a device says of itself at the end. */
+/** What a device reports about itself at the end. */
 export interface Summary {
   readonly generation: number;
   readonly components: Record<string, unknown>;
@@ -22,7 +22,7 @@ interface DeviceOptions {
 }
 
 export interface Update {
-  /** Capabilities that are turned on where they are asked. */
+  /** Capabilities to turn on when they are asked. */
   readonly grant: readonly string[];
   readonly expectRollback?: boolean;
 }
@@ -78,19 +78,19 @@ export class Device {
     if (await this.approve({ grant })) await this.#run(['install'], expectRollback ? 1 : 0);
   }
 
-  /** Polls, shows the plan in words and has it answered; whether it was approved. */
+  /** Polls, shows the plan in words and gets an answer; returns whether it was approved. */
   async approve({ grant }: Update): Promise<boolean> {
     await this.#run(['check']);
     return this.#answer(grant);
   }
 
-  /** Asks for a capability that is off; a technician decides on that alone, and a second where it is about health information. */
+  /** Asks for a capability that is off. A technician decides on that alone; for health information a second one decides too. */
   async request(component: string, capability: string): Promise<void> {
     await this.#run(['capability', 'request', component, capability]);
     if (await this.#answer([capability])) await this.#run(['install']);
   }
 
-  /** What the running program itself says is open. */
+  /** Asks the running program itself what is open. */
   async askProgram(): Promise<void> {
     const { stdout } = await this.#execute('remote-support', 'status');
     const { open } = JSON.parse(stdout) as { open: string[] };
@@ -116,7 +116,7 @@ export class Device {
     );
   }
 
-  /** Polls once more, and reads what the device says of itself. */
+  /** Polls once more and reads what the device reports about itself. */
   async summary(): Promise<Summary> {
     await this.#run(['check']);
     const status = await this.#ask<Summary>(['status']);
@@ -134,7 +134,7 @@ export class Device {
     };
   }
 
-  /** Goes on as the service on the PC would. */
+  /** Goes on like the service on the PC. */
   async startService(): Promise<void> {
     const args = ['run', '--dir', this.folder, '--poll-seconds', '10', '--json'];
     await this.#stage.startProgram(

@@ -1,7 +1,7 @@
 /**
- * `npm start`: a component's way from a release engineer's folder to an approved, running installation, in a fresh folder and with
- * the three real programs. On a terminal the person decides; elsewhere, or with `--unattended`, the demo does, ends everything
- * and prints a summary as its last line.
+ * `npm start`: takes a component from a release engineer's folder to an approved, running installation, in a fresh folder and
+ * with the three real programs. On a terminal the person decides; elsewhere, or with `--unattended`, the demo does, ends
+ * everything and prints a summary as its last line.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ const { values } = parseArgs({
 });
 const attended = !values.unattended && process.stdin.isTTY === true && process.stdout.isTTY === true;
 
-/** A folder of this run alone. */
+/** A folder for this run only. */
 function freshFolder(): string {
   if (values.dir === undefined) return mkdtempSync(join(tmpdir(), 'countersign-demo-'));
   const folder = resolve(values.dir);
@@ -82,7 +82,7 @@ async function play(stage: Stage): Promise<Record<string, Summary>> {
   return { device: devices.device!, 'device-navios': devices['device-navios']! };
 }
 
-/** Asked one after another where a person answers, together elsewhere. */
+/** One after the other if a person answers, else both at once. */
 async function both(a: Device, b: Device, act: (device: Device) => Promise<void>): Promise<void> {
   if (!attended) return void (await Promise.all([act(a), act(b)]));
   await act(a);

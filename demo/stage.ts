@@ -1,6 +1,6 @@
 /**
- * The demo's stage: it spawns the real programs, shows the exact command that a person would type, and ends everything it
- * started. It holds no logic of Countersign's own.
+ * The demo's stage: spawns the real programs, shows the exact command that a person would type, and ends everything it started.
+ * It does not contain any logic of Countersign.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
@@ -22,9 +22,9 @@ export interface Ran {
 }
 
 export interface RunOptions {
-  /** The exit code that is right here. */
+  /** The expected exit code. */
   readonly expect?: number;
-  /** Not shown: the demo's own question, not a person's. */
+  /** Do not show it: the demo asks, not a person. */
   readonly quiet?: boolean;
   /** Whether `--json` is added, which is what machines read. */
   readonly json?: boolean;
@@ -32,7 +32,7 @@ export interface RunOptions {
 
 export class StageError extends Error {}
 
-/** What a shell needs around a word so that the line can be pasted. */
+/** Quotes a word for a shell, so that the line can be pasted. */
 const quote = (word: string): string =>
   /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 
@@ -65,7 +65,7 @@ export class Stage {
     console.log(pc.dim(`  $ ${typed.map(quote).join(' ')}`));
   }
 
-  /** Runs a command to its end, with `--json`; shows it first. @throws StageError when it exits otherwise than expected */
+  /** Runs a command to its end, with `--json`; shows it first. @throws StageError when it exits with another code than expected */
   async run(
     program: Program,
     args: readonly string[],
@@ -95,13 +95,13 @@ export class Stage {
     return JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as T;
   }
 
-  /** Hands the terminal to a command that asks a person. */
+  /** Gives the terminal to a command that asks a person. */
   async handOver(program: Program, args: readonly string[]): Promise<number> {
     this.show(program, args);
     return ended(this.#spawn([join(root, programs[program]), ...args], 'inherit'));
   }
 
-  /** Starts something that goes on; resolves with the first line of its output that `ready` recognises. */
+  /** Starts a program that keeps running; resolves with the first line of its output that `ready` recognises. */
   async start<T>(
     name: string,
     command: readonly string[],
@@ -157,7 +157,7 @@ export class Stage {
     });
   }
 
-  /** Ends what is still running, politely, then not. */
+  /** Ends what is still running: first by a request, then by force. */
   async end(): Promise<void> {
     await Promise.all(
       [...this.#running].map(async (child) => {

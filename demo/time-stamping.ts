@@ -1,4 +1,4 @@
-/** An RFC 3161 time-stamping authority over HTTP on loopback: the demo's and the tests' stand-in for a commercial one. */
+/** Runs an RFC 3161 time-stamping authority over HTTP on loopback: the demo's and the tests' stand-in for a commercial one. */
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

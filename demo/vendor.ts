@@ -1,4 +1,4 @@
-/** The vendor's side of the demo: three people, their keys, the repository with its server, and releases. */
+/** Plays the vendor in the demo: three people, their keys, the repository with its server, and releases. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from './device.ts';
@@ -152,7 +152,7 @@ export class Vendor {
     return ['--passphrase-file', this.#stage.path('secrets', 'passphrase')];
   }
 
-  /** What the release team writes by hand: who may sign code, and what devices may be offered. */
+  /** Writes what a release team writes by hand: who may sign code, and what devices may be offered. */
   #writeDrafts(): void {
     mkdirSync(this.#stage.path('drafts'));
     const signers = { keys: keysOf('chains', people), threshold: 2 };

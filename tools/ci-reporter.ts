@@ -1,4 +1,4 @@
-/** CI's reporter: failures in full, one line a file, the sum at the end; a skipped or todo test counts as failed. */
+/** CI's reporter: failures in full, one line per file, the sum at the end; a skipped or todo test counts as failed. */
 import type { TestEvent } from 'node:test/reporters';
 
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {

@@ -1,4 +1,4 @@
-/** `docs/errors.md` from the packages' tables: every code, what it means and how to mend it. `--write` brings it up to date. */
+/** Makes `docs/errors.md` from the packages' tables: every code, what it means and how to repair it. `--write` updates the file. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';

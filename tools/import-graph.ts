@@ -1,6 +1,6 @@
 /**
- * Who imports whom inside each package, read from the sources: files, arrows, levels and circles, for files and for rooms. Tests are
- * left out: they may import what they test from anywhere. Imports of types count like any other.
+ * Reads from the sources which file imports which inside each package: files, arrows, levels and circles, for files and for
+ * rooms. Tests are left out: they may import what they test from anywhere. Imports of types count like any other.
  *
  * `node tools/import-graph.ts [ROOT]` prints a line for each package.
  */
@@ -20,7 +20,7 @@ export function fileGraph(root: string, source: string): Graph {
       .map((file) => file.replaceAll('\\', '/'))
       .filter((file) => !/\.(test|contract)\.ts$/.test(file)),
   );
-  // The node half of the protocol has rooms of its own.
+  // The node half of the protocol has its own rooms.
   for (const { source: other } of packages)
     if (other.startsWith(`${source}/`))
       for (const file of files) if (file.startsWith(`${other.slice(source.length + 1)}/`)) files.delete(file);
@@ -31,7 +31,7 @@ export function fileGraph(root: string, source: string): Graph {
       ...ts.preProcessFile(text).importedFiles.map(({ fileName }) => fileName),
       ...[...text.matchAll(/new URL\(\s*['"`](\.[^'"`]+)['"`]/g)].map(([, fileName]) => fileName!),
     ];
-    // Whatever the way there, out of the sources and in again too.
+    // Resolves every path, even one that leaves the sources and comes back in.
     const imports = named.map((other) => posix.relative(source, posix.join(source, posix.dirname(file), other)));
     graph.set(file, new Set(imports.filter((other) => files.has(other) && other !== file)));
   }
@@ -42,7 +42,7 @@ export function fileGraph(root: string, source: string): Graph {
 export const roomOf = (file: string, rooms: readonly string[]): string =>
   file.includes('/') ? file.split('/')[0]! : rooms.includes(file) ? file : '';
 
-/** The same arrows between rooms; files beside the rooms, which anybody may import or which put the rooms together, are left out. */
+/** The same arrows between rooms. Leaves out files beside the rooms: any room may import them, or they put the rooms together. */
 export function roomGraph(files: Graph, order: readonly string[]): Graph {
   const rooms = new Map<string, Set<string>>();
   const of = (file: string): string => roomOf(file, order);
@@ -80,7 +80,7 @@ export function circles(graph: Graph): string[][] {
 
 export const arrows = (graph: Graph): number => [...graph.values()].reduce((sum, { size }) => sum + size, 0);
 
-/** Nodes on the longest way along imports; a circle counts with all of its nodes. */
+/** The number of nodes on the longest path of imports; a circle counts with all of its nodes. */
 export function levels(graph: Graph): number {
   const groups = circles(graph);
   const groupOf = new Map(groups.flatMap((group) => group.map((node) => [node, group] as const)));

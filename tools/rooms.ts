@@ -2,7 +2,8 @@
  * The rooms of each package, ground first: a file imports only from its own room and from rooms before it. A room is a folder, or one
  * file that puts the rooms before it together. Other files beside the rooms are ground for all of them, apart from the entries,
  * which may import any and which nobody imports.
- * `eslint.config.js` holds the order; `test/tidy/rooms.test.ts` holds that every folder is a room and that imports have no circles.
+ * `eslint.config.js` checks the order; `test/tidy/rooms.test.ts` checks that every folder is a room and that imports have no
+ * circles.
  */
 export interface Rooms {
   readonly source: string;

@@ -1,4 +1,4 @@
-/** What tests use from the system, how to tell that it is there, and the Debian package that brings it. */
+/** Lists what tests use from the system, how to check for it, and the Debian package that provides it. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
@@ -11,7 +11,7 @@ const runs = (command: string, args: string[]): boolean => spawnSync(command, ar
 
 export const missingParts = (): Part[] => (Object.keys(parts) as Part[]).filter((part) => !parts[part].present());
 
-/** Installs by apt-get where this is Debian and we are root; otherwise says what will be skipped. */
+/** Installs with apt-get on Debian as root; otherwise says what will be skipped. */
 export function installParts(missing: readonly Part[]): void {
   const packages = missing.map((part) => parts[part].debian);
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {

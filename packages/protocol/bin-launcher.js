@@ -1,4 +1,4 @@
-// Plain JavaScript that an old Node can run too: starts a program's TypeScript under the Node that the project brings.
+// Starts a program's TypeScript under the Node that the project brings. Plain JavaScript, so that an old Node can run it too.
 import { spawn } from 'node:child_process';
 import * as nodeModule from 'node:module';
 import { dirname, join } from 'node:path';
@@ -25,7 +25,7 @@ export async function launch(from, main) {
   const file = join(dirname(fileURLToPath(from)), main);
   if (usable(process.versions.node)) {
     process.argv[1] = file;
-    // Beside the code that it is made from, so that nobody else can write it; where the folder is read-only there is none.
+    // Beside the code that it is made from, so that nobody else can write it. In a read-only folder there is no cache.
     nodeModule.enableCompileCache?.(fileURLToPath(new URL('../../node_modules/.cache/countersign', import.meta.url)));
     await import(pathToFileURL(file).href);
     return;

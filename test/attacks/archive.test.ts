@@ -1,4 +1,4 @@
-/** Row 6: an archive that everybody signed, and that is hostile all the same. */
+/** Row 6: an archive that everybody signed and that is still hostile. */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';

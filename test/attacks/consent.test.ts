@@ -1,4 +1,4 @@
-/** Row 8: a capability slipped in, renamed, widened or brought back; and what a model with health data is offered. */
+/** Row 8: a capability slipped in, renamed, widened or brought back; and what is offered to a model with health data. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Capability, PlanStep } from '@countersign/protocol';

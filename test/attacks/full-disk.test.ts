@@ -15,7 +15,7 @@ import { keepInUse, mountable, smallDisk } from '../support/small-disk.ts';
 const files = { 'share/large': randomBytes(400_000).toString('hex') };
 const full = /^(DISK_FULL|ARCHIVE_DISK_FULL|DOWNLOAD_SPACE)$/;
 
-/** What the update was doing when the disk became full. */
+/** What the update is doing when the disk becomes full. */
 const steps = ['poll', 'approval', 'download', 'unpack', 'stop', 'switch', 'start', 'health', 'commit'] as const;
 
 test(
@@ -55,7 +55,7 @@ test(
         const now = currentGeneration(device)!.components[0]!.version;
         assert.ok(now === before || now === version, now);
         await runs(now);
-        // It goes on without anybody, except that a signature that could not be written is asked again.
+        // It goes on without a person, except that a signature that could not be written is asked again.
         if (now === version) return;
         await withLock(device, () => poll(device));
         if (step === 'poll' || step === 'approval') await approve();

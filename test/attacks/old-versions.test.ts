@@ -65,7 +65,7 @@ test('going back by hand is refused to what is revoked, below the minimum, or si
     repository.revocations = { ...honest, ...structuredClone(change) } as typeof honest;
     repository.publish();
     await assert.rejects(goBack(), { code });
-    // Without a network what was accepted last still counts.
+    // Without a network, what was accepted last still counts.
     scene.server.intercept = (_, response) => Boolean(response.writeHead(503).end());
     await assert.rejects(goBack(), { code });
     scene.server.intercept = () => false;

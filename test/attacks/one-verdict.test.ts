@@ -22,7 +22,7 @@ const options: ReleaseOptions = {
 
 interface Attack {
   readonly code: string;
-  /** Bends the statement before it is signed. */
+  /** Alters the statement before it is signed. */
   readonly statement?: (statement: Statement) => void;
   /** Changes what is published of the release. */
   readonly files?: (made: ReleaseFiles, repository: PublishedRepository) => void;
@@ -35,7 +35,7 @@ interface Statement {
 }
 
 const oneSigner = (repository: PublishedRepository): void => {
-  // Alice alone: her key signs the role, and the code is hers.
+  // Alice alone: her keys sign both the role and the code.
   repository.keys.set('component-app', [repository.personKeys('app')[0]!]);
 };
 const belowMinimum = (repository: PublishedRepository): void =>
@@ -112,7 +112,7 @@ const attacks: Record<string, Attack> = {
         { ...offer, version: '1.3.0' },
       ])),
   },
-  // Two things are wrong: the code is that of what a device looks at first.
+  // Two things are wrong: the code is that of the first check of a device.
   'a version below the minimum, bundles that are none': {
     code: 'RELEASE_BELOW_MINIMUM',
     around: belowMinimum,
@@ -163,7 +163,7 @@ test('an untouched release is good for device, gate and verify', (t) => allSay(t
 for (const [what, attack] of Object.entries(attacks))
   test(`device, gate and verify say the same of ${what}`, (t) => allSay(t, sample(attack), attack.code));
 
-/** Nothing that a publisher uploads can be flipped: blobs go by their digest. Verify sees what a device sees. */
+/** A byte of an upload cannot be flipped, because blobs are named by their digest. Verify sees what a device sees. */
 const published = (repository: PublishedRepository): string[] =>
   [...repository.files.keys()].filter((name) => name.startsWith('targets/'));
 
@@ -204,7 +204,7 @@ for (const ending of [
       else repository.files.delete(name);
       assert.equal(await byVerify(t, repository), expected);
       assert.equal(await byVerifyOfFolder(t, repository), expected);
-      // A device fetches no SBOM: the code is that of any other file which it downloads.
+      // A device does not fetch SBOMs; the code is that of any other file that it downloads.
       if (!ending.includes('sbom')) assert.equal(await byDevice(t, repository), expected);
     }
     repository.files.set(name, honest);

@@ -117,7 +117,7 @@ test('one flipped byte in any file that is published is refused', async (t) => {
     });
   };
   assert.equal(await attempt(), 'planned');
-  // The shipped root and what a device never reads before it installs are looked at elsewhere.
+  // Other tests cover the shipped root and what a device never reads before it installs.
   const read = [...repository.files.keys()].filter((name) => !/1\.root\.json|\.tar\.zst|\.sbom\./.test(name));
   assert.equal(read.length, 14);
   for (const name of read) {

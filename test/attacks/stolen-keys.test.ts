@@ -109,7 +109,7 @@ test('row 3: a role reaches its own paths only', async (t) => {
   assert.equal(scene.offered('diagnostics'), '1.1.0');
 });
 
-/** Somebody with the targets keys gives every role to keys of their own. */
+/** A thief with the targets keys gives every role to the thief's own keys. */
 function takeOver(repository: PublishedRepository, roles: readonly string[]): () => void {
   const owned = new Map(roles.map((role) => [role, repository.keys.get(role)!]));
   for (const role of roles) repository.keys.set(role, [ed25519Key(), ed25519Key()]);

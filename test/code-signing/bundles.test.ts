@@ -1,4 +1,4 @@
-/** Bundles and trusted roots that are bent in one place each: what the verdict refuses before it believes anything. */
+/** Bundles and trusted roots that are each altered in one place: what the verdict refuses before it trusts anything. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
@@ -181,7 +181,7 @@ test('no flipped byte in a bundle is ever accepted, nor thrown without a code', 
       const changed = Buffer.from(good);
       changed[index]! ^= mask;
       try {
-        // What the library passes over, such as the envelope's key id, is not part of what was signed.
+        // What the library ignores, such as the envelope's key id, is not part of what was signed.
         assert.equal(judge(changed).release, expected);
       } catch (error) {
         assert.match((error as { code: string }).code, /^(CODESIGN|FORMAT|RELEASE)_/);

@@ -1,4 +1,4 @@
-/** The command that the Sigstore conformance cases are run through, driven as they do it: from any folder, by absolute path. */
+/** The command for the Sigstore conformance cases, run as they run it: from any folder, by absolute path. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';

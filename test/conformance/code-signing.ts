@@ -3,7 +3,7 @@
  *
  *   code-signing BUNDLE (--artifact FILE | --digest sha256:HEX) --trusted-root FILE (--san S --issuer I | --key FILE)
  *
- * Exit 0: it holds. 1: it is refused, with its code. 2: wrong usage.
+ * Exit 0: it is accepted. 1: it is refused, with its code. 2: wrong usage.
  */
 import { createHash, createPublicKey, publicDecrypt, verify, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -40,7 +40,7 @@ function wholeArtifact(bytes: Buffer): SignedArtifact {
   };
 }
 
-/** Known by its digest alone: ECDSA and RSA sign a digest, so that is enough for them. */
+/** An artifact of which only the digest is known; enough for ECDSA and RSA, which sign a digest. */
 function digestedArtifact(text: string): SignedArtifact {
   const hex = /^sha256:([0-9a-f]{64})$/.exec(text)?.[1];
   if (hex === undefined) throw fail('--digest is sha256: and 64 hexadecimal digits');

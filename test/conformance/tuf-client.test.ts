@@ -9,7 +9,7 @@ import { RepositorySimulator } from '../support/repository-simulator.ts';
 
 const entry = join(import.meta.dirname, 'tuf-client');
 
-/** The client in a folder of its own, driven as the suite does it. */
+/** The client in its own folder, run as the suite runs it. */
 async function scene(t: TestContext) {
   const repo = new RepositorySimulator({ now: new Date(), profile: 'general' });
   const server = await serveRepository(t, repo);

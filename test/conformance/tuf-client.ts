@@ -1,6 +1,6 @@
 /**
- * The client that the conformance suite of the TUF project drives, on the product's own core, workflow and download code, under
- * the bare specification:
+ * The client that the conformance suite of the TUF project runs, with the product's own core, workflow and download code, under
+ * the specification alone:
  *
  *   tuf-client --metadata-dir D init ROOT.json
  *   tuf-client --metadata-dir D --metadata-url U refresh

@@ -1,4 +1,4 @@
-/** The two clients under comparison, each with its own memory between epochs, over the same files. */
+/** The two clients that are compared, over the same files, each with its own memory between epochs. */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -15,7 +15,7 @@ export type Finding =
   | { kind: 'absent' }
   | { kind: 'refused'; why: string };
 
-/** What one refresh and the searches after it gave. */
+/** The result of one refresh and the searches after it. */
 export interface Outcome {
   readonly refused: string | null;
   /** Bytes of each top-level role as the client keeps it. */
@@ -28,7 +28,7 @@ export interface Client {
 
 const roles = ['root', 'timestamp', 'snapshot', 'targets'];
 
-/** The core, started anew for each epoch or going on in one process. */
+/** The core, restarted for each epoch or running on in one process. */
 export function coreClient(shippedRoot: Buffer, process: 'restarts' | 'goes on'): Client {
   const store = memoryStore();
   let previous: MetadataSession | undefined;
@@ -74,7 +74,7 @@ function reason(error: unknown): string {
 
 const text = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString('latin1');
 
-/** `scratch` is a folder that the caller takes away in the end. */
+/** `scratch` is a folder that the caller removes in the end. */
 export function tufJsClient(shippedRoot: Buffer, scratch: string): Client {
   const folder = mkdtempSync(join(scratch, 'tuf-js-'));
   writeFileSync(join(folder, 'root.json'), shippedRoot);
@@ -121,7 +121,7 @@ function read(file: string): string | undefined {
   }
 }
 
-/** Where the two differ; empty when they agree. `stricter` says that the core refuses what tuf-js takes. */
+/** Where the two differ; empty when they agree. `stricter` says which one refuses what the other accepts. */
 export interface Difference {
   readonly what: string;
   readonly stricter: Stricter;
@@ -141,7 +141,7 @@ export function differences(core: Outcome, tufJs: Outcome): Difference[] {
     const stricter = !stopped ? 'neither' : versionOf(ours) < versionOf(theirs) ? 'core' : 'tuf-js';
     found.push({ what: `they keep different ${role} files`, stricter });
   }
-  // In different states they find different things.
+  // In different states they find different targets.
   if (found.length > 0) return found;
   for (const [path, ours] of Object.entries(core.findings)) {
     const theirs = tufJs.findings[path]!;

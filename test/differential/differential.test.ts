@@ -23,7 +23,7 @@ const pool = kinds.flatMap(([kind, count]) => Array.from({ length: count }, () =
 const scratch = mkdtempSync(join(tmpdir(), 'countersign-differential-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** Differences that no mutation of the history explains. */
+/** The differences that no mutation of the history explains. */
 async function unexplained(
   { shippedRoot, epochs, paths, named: byNature }: Scenario,
   process: 'restarts' | 'goes on',
@@ -42,13 +42,13 @@ async function unexplained(
     for (const difference of differ)
       if (!explains(named, difference))
         found.push(`epoch ${index} (${applied.map(({ name }) => name).join(', ')}): ${difference.what}`);
-    // Once they differ they are in different states, and what follows says nothing.
+    // After a difference they are in different states, so what follows shows nothing.
     if (differ.length > 0) break;
   }
   return { found, outcomes };
 }
 
-/** Keeps what was served: keys and signatures are new in each run, so that a seed alone may not bring a difference back. */
+/** Keeps what was served: keys and signatures are new in each run, so a seed alone may not reproduce a difference. */
 function keep({ shippedRoot, epochs }: Scenario): string {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-difference-'));
   writeFileSync(join(folder, 'root.json'), shippedRoot);
@@ -82,7 +82,7 @@ test('the core and tuf-js agree on thousands of random repositories, or the diff
   t.diagnostic([...seen].map(([outcome, times]) => `${outcome} ${times}`).join(', '));
   assert.deepEqual(failures, []);
   if (count < 1500) return;
-  // The comparison means something only while it meets every kind of outcome, and more than once.
+  // The comparison is only meaningful if every kind of outcome occurs more than once.
   for (const outcome of [
     'accepted',
     'found',

@@ -26,14 +26,14 @@ function scene(options: ConstructorParameters<typeof RepositorySimulator>[0] = {
   return { repo, both };
 }
 
-/** The core refuses the refresh with this code, tuf-js takes it. */
+/** The core refuses the refresh with this code, tuf-js accepts it. */
 async function onlyCoreRefuses(code: string, { both }: Pick<ReturnType<typeof scene>, 'both'>): Promise<void> {
   const [core, tufJs] = await both();
   assert.match(core.refused ?? 'accepted', new RegExp(`^${code}`));
   assert.equal(tufJs.refused, null);
 }
 
-/** Serves a document as it is, signed, under its role's present name. */
+/** Signs a document as it is and serves it under its role's current name. */
 function serve(repo: RepositorySimulator, role: string, edit: (text: string) => string | Buffer): void {
   const name = role === 'timestamp' ? 'timestamp.json' : `${repo.targets(role).version}.${role}.json`;
   repo.files.set(name, Buffer.from(edit(repo.files.get(name)!.toString('utf8'))));
@@ -165,7 +165,7 @@ const tests: Record<HardeningName, () => Promise<void>> = {
     const { repo, both } = scene();
     repo.publish('timestamp');
     await both();
-    // Root asks for two signatures from now on: the stored timestamp, with one, proves nothing to tuf-js any more.
+    // Root asks for two signatures from now on, so the stored timestamp, with one, proves nothing to tuf-js any more.
     repo.addKey('timestamp', makeKey());
     repo.root.roles.timestamp!.threshold = 2;
     repo.timestamp.version = 0;

@@ -1,13 +1,13 @@
 /**
- * Every known difference between the core and tuf-js 6.0.2, with its reason. `differential.test.ts` shows each by a test of its own;
- * in the random comparison a difference is let through only where a mutation names it here, and only in its direction.
+ * Lists every known difference between the core and tuf-js 6.0.2, with its reason. `differential.test.ts` shows each in a
+ * separate test. The random comparison lets a difference through only if a mutation names it here, and only in its direction.
  */
 export type Stricter = 'core' | 'tuf-js' | 'neither';
 export interface Hardening {
-  /** Who refuses what the other takes, or that both take different things. */
+  /** Which one refuses what the other accepts, or that both accept different things. */
   readonly stricter: Stricter | readonly Stricter[];
   readonly why: string;
-  /** What a difference found at random must say to pass as this one; where both refused, only kept files tell. */
+  /** What a difference found at random must say to pass as this one; if both refused, only the kept files show it. */
   readonly sign?: RegExp;
 }
 
@@ -76,7 +76,7 @@ export const hardenings = {
   },
 } as const satisfies Record<string, Hardening>;
 
-/** Whether one of the hardenings is what made a difference. */
+/** Whether one of the hardenings explains a difference. */
 export const explains = (names: Iterable<HardeningName>, difference: { what: string; stricter: Stricter }): boolean =>
   [...names].some((name) => {
     const { stricter, sign }: Hardening = hardenings[name];

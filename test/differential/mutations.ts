@@ -1,6 +1,6 @@
 /**
- * What is done to a repository: ordinary changes, faults and attacks. `document` changes what is signed, before it is published;
- * `file` changes what is served, after. A mutation that only the core refuses names its hardening in `hardenings.ts`.
+ * Changes to a repository: ordinary changes, faults and attacks. `document` changes what is signed, before publication; `file`
+ * changes what is served, after it. A mutation that only the core refuses names its hardening in `hardenings.ts`.
  */
 import { metadataFileName } from '@countersign/protocol';
 import type { RepositorySimulator, RoleDocument } from '../support/repository-simulator.ts';
@@ -19,7 +19,7 @@ export interface Mutation {
   readonly name: string;
   readonly when: 'document' | 'file';
   readonly apply: (scene: Scene) => void;
-  /** Differences that this may bring. */
+  /** The difference that this mutation may cause. */
   readonly hardening?: HardeningName;
 }
 
@@ -44,7 +44,7 @@ export function anyFile(scene: Scene): [string, Buffer] {
   return [name, files.get(name)!];
 }
 
-/** The trusted keys and threshold of a role, wherever they stand. */
+/** The trusted keys and threshold of a role, from root or a delegation. */
 export function trustOf(repo: RepositorySimulator, role: string): { keyids: string[]; threshold: number } | undefined {
   if (topLevel.some((name) => name === role)) return repo.root.roles[role];
   for (const { delegations } of repo.roles.values()) {

@@ -1,4 +1,4 @@
-/** A small seeded generator (mulberry32): the same seed gives the same repositories. */
+/** A small seeded random generator (mulberry32): the same seed gives the same repositories. */
 export interface Random {
   /** From 0 up to, not including, 1. */
   next(): number;

@@ -1,4 +1,6 @@
-/** A random repository and its history: keys of all kinds, thresholds, delegations, bins; some epochs, each with changes. */
+/**
+ * Makes a random repository and its history: keys of all kinds, thresholds, delegations, bins; several epochs, each with changes.
+ */
 import { binName, sha256 } from '@countersign/protocol';
 import { RepositorySimulator } from '../support/repository-simulator.ts';
 import type { TestKey } from '../support/tuf-keys.ts';
@@ -40,7 +42,7 @@ const patterns = [
   'readme',
 ];
 
-/** Role names that stand escaped in file names. */
+/** Role names that are escaped in file names. */
 const oddNames = ['with space', 'up/../down', 'ü'];
 
 const mutations = [...documentMutations, ...trustMutations, ...fileMutations];
@@ -52,9 +54,9 @@ export interface Epoch {
 export interface Scenario {
   readonly shippedRoot: Buffer;
   readonly epochs: readonly Epoch[];
-  /** What is looked for. */
+  /** The target paths to search. */
   readonly paths: readonly string[];
-  /** Differences that the repository itself may bring, without any mutation. */
+  /** Differences that the repository itself may cause, without a mutation. */
   readonly named: readonly HardeningName[];
 }
 
@@ -90,10 +92,10 @@ export function scenario(seed: number, pool: readonly TestKey[]): Scenario {
   return { shippedRoot, epochs, paths: random.some(allPaths, 5), named: odd ? ['odd names are kept'] : [] };
 }
 
-/** Publishes with the mutations; files that they spoil are only what this epoch serves. */
+/** Publishes with the mutations; changed files are served in this epoch only. */
 export function turn(scene: Scene, applied: readonly Mutation[]): Epoch {
   const { repo, random } = scene;
-  // A root without its keys or roles is as broken as can be, and nothing is left to change in it.
+  // A root without its keys or roles is broken completely; nothing is left to change in it.
   const whole = (): boolean => Object.hasOwn(repo.root, 'keys') && Object.hasOwn(repo.root, 'roles');
   for (const { when, apply } of applied) if (when === 'document' && whole()) apply(scene);
   const touched = ['root', ...repo.roles.keys()].filter(() => applied.length > 0 || random.chance(0.5));
@@ -121,7 +123,7 @@ function delegateToRoles(repo: RepositorySimulator, random: Random, keys: () => 
     });
     all.push(name);
   }
-  // Cycles and diamonds: a role that is there is delegated to once more, by its own keys or by others.
+  // Cycles and diamonds: delegates to an existing role once more, with its own keys or with others.
   if (names.length > 1 && random.chance(0.5)) {
     const [delegator, name] = random.some(names, 2) as [string, string];
     const known = repo.targets(delegator).delegations?.roles?.some((role) => role.name === name);

@@ -1,4 +1,4 @@
-/** Changes to who may speak for what, made before it is published: keys, thresholds, delegations. */
+/** Changes to who may sign what, made before publication: keys, thresholds, delegations. */
 import { anyRole, anyTargets, topLevel, trustOf, type Mutation } from './mutations.ts';
 
 export const trustMutations: readonly Mutation[] = [

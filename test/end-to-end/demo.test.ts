@@ -1,4 +1,4 @@
-/** `npm start -- --unattended`: the whole path with the three real programs, and what stays off and away on its way. */
+/** `npm start -- --unattended`: the whole path with the three real programs, and what stays off and absent along it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -121,7 +121,7 @@ test('what was not available is nowhere on the device: no archive, no file of it
     return hits.filter(Boolean);
   };
   assert.deepEqual(await found('device-navios'), []);
-  // The same look finds it where it was granted.
+  // The same search finds it where it was granted.
   assert.ok((await found('device')).some((name) => name.includes('/2.0.0/')));
 });
 

@@ -1,4 +1,4 @@
-/** The technician's day on the command line: the real program, a real server, real files. */
+/** A technician's work on the command line: the real program, a real server, real files. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -141,7 +141,7 @@ test('a release that is not well goes back by itself; declining, holding and rol
   await device.ok('decline', plan.digest, '--reason', 'not today', ...device.signature);
   assert.equal((await statusOf(device)).plan?.state, 'declined');
   await device.refused('NOTHING_TO_DO', 'install');
-  await device.approve(); // a person may think again
+  await device.approve(); // a person may change their mind
   const failed = await device.run('install');
   assert.equal(failed.code, 1);
   assert.deepEqual(
@@ -181,7 +181,7 @@ test('the service polls, installs what was approved, closes a gate within a seco
     (JSON.parse(readFileSync(grants, 'utf8')) as { grants: { id: string }[] }).grants.map(({ id }) => id);
   assert.deepEqual(open(), ['screen-view']);
 
-  // The next change takes long to stop: what is taken back meanwhile is closed meanwhile.
+  // The next change takes long to stop; a revocation during that time takes effect at once.
   const gate = join(device.scratch, 'go');
   repository.offer(
     await addKit(repository, {
@@ -237,7 +237,7 @@ test('a killed service leaves nothing that its successor cannot go on with', asy
   assert.equal((await device.ok('audit', 'verify')).verified, true);
 });
 
-/** Looks again and again; each look starts a program, so that this is about half a minute. */
+/** Checks again and again; each check starts a program, so this takes up to half a minute. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
   for (let look = 0; look < 60; look++) if (await holds()) return;
   assert.fail('what was waited for never came');

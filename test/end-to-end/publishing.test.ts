@@ -1,4 +1,4 @@
-/** Publishing when something comes between: another publisher, a dead server, a killed command, a second command at once. */
+/** Publishing with interruptions: another publisher, a dead server, a killed command, a second command at the same time. */
 import assert from 'node:assert/strict';
 import { cpSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -49,11 +49,11 @@ test('of two who publish at once the later one rebases, signs again and publishe
   assert.deepEqual(await good(team), ['1.0.0', '1.1.0', '1.2.0']);
 });
 
-/** More than a connection holds on its way. */
+/** More than a connection can hold in its buffers. */
 const payload = 16 << 20;
 const most = 15 << 20;
 
-/** A signed change that brings a release of some megabytes, and a running server. */
+/** A signed change with a release of some megabytes, and a running server. */
 async function ready(t: TestContext): Promise<ReleaseTeam> {
   const team = made.copy(t);
   await team.pack('2.0.0', payload);
@@ -92,7 +92,7 @@ test('a publish that is killed during the upload, or before it hears the answer,
     line.drop();
     assert.deepEqual(filesIn(team.alice.workspace), state);
   }
-  // The second one was published, though nobody heard of it.
+  // The second one was published, although its answer was lost.
   const { timestamp } = await team.alice.quick<Verified>('verify', team.url);
   assert.equal((await team.alice.ok(...team.publish)).timestamp, timestamp);
   await team.alice.quickRefused('CHANGE_EMPTY', ...team.publish);
@@ -103,7 +103,7 @@ const preload = resolve(import.meta.dirname, '../support/fault-preload.mjs');
 const said = 'data:text/javascript,faults.arm();process.on("exit",()=>console.error("calls "+faults.count()))';
 const posix = { skip: process.platform === 'win32' && 'SIGKILL is POSIX' };
 
-/** The command dies right before its changing call number `at`; without one it counts them. */
+/** Kills the command right before its changing call number `at`; without `at` it counts them. */
 const faulty = (signer: SignerProgram, args: readonly string[], at?: number): Promise<Answer> =>
   signer.start([...args, '--json'], {
     imports: [preload, said],
@@ -116,7 +116,10 @@ const faulty = (signer: SignerProgram, args: readonly string[], at?: number): Pr
 const withoutHalfWritten = (files: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(files).filter(([file]) => !file.endsWith('.tmp')));
 
-/** Kills the command at calls spread over its work and at each of the last ones; what it left must be as if it never ran, or did. */
+/**
+ * Kills the command at calls spread over its work and at each of the last ones. What is left must look as if it never ran or ran
+ * completely.
+ */
 async function killAlong(t: TestContext, team: ReleaseTeam, args: readonly string[], doneCode: string): Promise<void> {
   const copyAt = (name: string): SignerProgram => {
     cpSync(team.alice.workspace, team.path(name), { recursive: true });

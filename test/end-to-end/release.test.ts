@@ -1,4 +1,4 @@
-/** Several people make, sign and publish one change with the real programs, each from a folder of their own. */
+/** Several people make, sign and publish one change with the real programs, each from their own folder. */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,7 +44,7 @@ test('two people apart sign the first change, chains included, and it is publish
   await alice.ok(...team.signAs('alice'));
   await alice.ok('change', 'export', team.path('to-bob.json'));
   const taken = await bob.ok('change', 'import', team.path('to-bob.json'));
-  // Two chain versions, and every role but the one that will carry them.
+  // Two chain versions, and every role except the one that will carry them.
   assert.equal(taken.signatures, 2 + 5);
   assert.equal(existsSync(team.path('bob', 'package')), false);
   await bob.ok(...team.signAs('bob'));
@@ -109,7 +109,7 @@ test('a release is reviewed and signed by somebody new, whose signature the firs
   assert.equal((await bob.quick<Status>('status')).change.empty, true);
   assert.equal((await bob.quick<Verified>('verify', team.url)).offers.length, 2);
 
-  // One flipped byte in an archive or an SBOM that lies on the server is found over http and in the folder, by the code of a device.
+  // One flipped byte in an archive or an SBOM on the server is found over http and in the folder, with the code of a device.
   const repository = team.path('repository');
   for (const pattern of ['targets/**/*.base.tar.zst', 'targets/**/*.sbom.cdx.json']) {
     const [file] = globSync(pattern, { cwd: repository }).map((name) => join(repository, name));
@@ -161,7 +161,7 @@ test('what is done in the wrong order is refused with a code of its own and a wa
   await alice.quickRefused('OFFER_MISSING', 'channel', 'withdraw', 'app@1.1.0');
   const archive = join(alice.workspace, 'artifacts', 'app', '2.1.0', 'any.base.tar.zst');
   flip(archive);
-  // All that one command was asked for, or nothing of it.
+  // Everything that one command was asked for, or nothing.
   const damaged = await alice.refused('ARTIFACT_DAMAGED', 'release', 'add', 'app@1.1.0', 'app@2.1.0');
   assert.match(damaged.message, /2\.1\.0.*any\.base\.tar\.zst/);
   assert.equal((await alice.quick<Status>('status')).change.empty, true);

@@ -1,4 +1,7 @@
-/** No command says or leaves a secret: every one of them is run with known secrets, also where it fails, and all that it wrote is searched. */
+/**
+ * No command prints or leaves a secret: each one runs with known secrets, also in cases where it fails, and everything that it
+ * wrote is searched.
+ */
 import assert from 'node:assert/strict';
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -29,7 +32,7 @@ function formsOf(key: KeyObject): string[] {
   const secret = Buffer.from(key.export({ format: 'jwk' }).d!, 'base64url');
   const at = key.export({ type: 'pkcs8', format: 'der' }).indexOf(secret);
   assert.notEqual(at, -1);
-  // A line is 48 bytes; the others hold what is public.
+  // A line is 48 bytes; the other lines hold public values.
   const lines = (key.export({ type: 'pkcs8', format: 'pem' }) as string)
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('-'))
@@ -67,7 +70,7 @@ test('no passphrase, private key or API key is in what any command says, nor in 
   const both = ['alice', 'alice-chain', path('bob', 'keys', 'bob'), path('bob', 'keys', 'bob-chain')];
   const sign = ['change', 'sign', '--key', ...both];
 
-  // The program itself where a secret is made or opened, and for the rest the commands inside this process.
+  // Runs the program itself where a secret is made or opened; the other commands run inside this process.
   await alice.words('key', 'generate', 'extra', '--type', 'rsa', ...secret, '--insecure-fast-scrypt-for-demo');
   await run(1, 'key', 'generate', 'extra', ...secret);
   await run(0, 'key', 'list');
@@ -124,7 +127,7 @@ test('no passphrase, private key or API key is in what any command says, nor in 
   await run(0, 'change', 'rebase', team.url);
   await run(1, 'doctor');
   await run(0, ...sign, ...secret);
-  // Where publishing fails, too: nobody there, another key, a password in the address.
+  // Also publishing that fails: no server, another key, a password in the address.
   const apiKey = readFileSync(path('api-key'), 'utf8').trim();
   await run(1, 'publish', '--to', 'http://127.0.0.1:1/', '--api-key-file', path('api-key'));
   await run(
@@ -160,7 +163,7 @@ test('no passphrase, private key or API key is in what any command says, nor in 
     for (const form of forms)
       for (const [place, text] of places) assert.ok(!text.includes(form), `${what} is in ${place}`);
   for (const [place, text] of places) assert.ok(!/BEGIN (\w+ )?PRIVATE KEY/.test(text), place);
-  // The search finds what is there: the files that are meant to hold secrets do.
+  // The search works: it finds the secrets in the files that are meant to hold them.
   assert.ok(readFileSync(path('passphrase'), 'utf8').includes(secrets.get('passphrase')![0]!));
   const online = readFileSync(path('repository', 'server', 'online-keys.secret.json'), 'utf8');
   const pem = (JSON.parse(online) as { snapshot: string }).snapshot;

@@ -1,4 +1,4 @@
-/** A release's signature, certificate chain and timestamp, verified by openssl alone: nobody has to believe our code. */
+/** A release's signature, certificate chain and timestamp, verified by openssl alone: nobody has to trust our code. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** What `countersign` writes and the server serves is read by tuf-js's own client alone, through every kind of change. */
+/** tuf-js's own client alone reads what `countersign` writes and the server serves, through every kind of change. */
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ interface Verified {
   offers: { version: string; verdict: string }[];
 }
 
-/** A client of tuf-js that was shipped with root 1 and keeps what it has seen. */
+/** A client of tuf-js that starts with root 1 and keeps what it has seen. */
 function clientOf(team: ReleaseTeam, name = 'tuf-js') {
   const metadataDir = team.path(name, 'metadata');
   const targetDir = team.path(name, 'targets');
@@ -34,7 +34,7 @@ function clientOf(team: ReleaseTeam, name = 'tuf-js') {
       .version;
   return {
     versionOf,
-    /** Refreshes as a new process would, then finds and downloads the target. */
+    /** Refreshes like a new process, then finds and downloads the target. */
     async fetch(path: string): Promise<Buffer> {
       const updater = new Updater({
         metadataDir,
@@ -84,7 +84,7 @@ test('a release that was added is found and downloaded, and so is the next one',
   const { snapshot, roles } = await verified();
   assert.deepEqual([snapshot, roles.channels!.version, roles.targets!.version], [2, 2, 1]);
   assert.equal(client.versionOf('snapshot'), 2);
-  // A client that took anything would say nothing.
+  // A client that accepts everything would prove nothing.
   const folder = team.path('repository', 'targets', 'components', 'app', '1.0.0');
   const stored = join(
     folder,
@@ -102,7 +102,7 @@ test('new keys of root, of targets and of a component are followed, each signed 
   await alice.quick('role', 'keys', 'root', 'targets', '--role-key', 'alice', 'carol');
   await alice.quick('role', 'keys', 'component-app', '--role-key', 'carol', 'dave');
   await sign('alice', 'dave');
-  // Root 2 has the signatures that root 1 asks for, and lacks its own.
+  // Root 2 has the signatures that root 1 asks for, but lacks its own.
   const unsigned = await alice.refused('CHANGE_UNSIGNED', ...team.publish);
   assert.match(unsigned.message, /: root, targets, component-app$/);
   await sign('carol');
@@ -132,7 +132,7 @@ test('new keys of root, of targets and of a component are followed, each signed 
   );
   const chain = (await client.fetch('authority/codesign.jsonl')).toString();
   assert.equal(chain.trimEnd().split('\n').length, 2);
-  // Whoever has root 1 only still gets there; whom root 2 left out signs nothing any more.
+  // A client with root 1 only still gets there; a person whom root 2 left out cannot sign any more.
   assert.deepEqual(await clientOf(team, 'late').fetch(archive), await client.fetch(archive));
   await alice.quick('renew', 'targets');
   await alice.quickRefused('CHANGE_NOT_YOURS', ...signArguments(team, 'bob'));

@@ -1,4 +1,4 @@
-/** What `countersign` and the server write stays within what python-tuf, go-tuf and tuf-js read alike, file by file. */
+/** Every file that `countersign` and the server write keeps to the forms that python-tuf, go-tuf and tuf-js all read. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Cuts the power at every moment of a recorded operation and looks at what a disk that forgets would have left. */
+/** Cuts the power at every moment of a recorded operation and checks what a disk without unsynced writes would hold. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ForgetfulDisk, type Call, type Loss } from './disk-model.ts';
@@ -14,7 +14,7 @@ export interface Cutting {
   /** Name of an fsync that is left out. */
   readonly without?: string | undefined;
   readonly stop?: 'at first' | undefined;
-  /** Looks at what is left; `over` when the operation had ended. */
+  /** Checks what is left; `over` when the operation had ended. */
   check(directory: string, over: boolean, note: (fault: string) => void): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ export async function cutEverywhere({ start, calls, folder, without, stop, check
         const running = look(`before call ${index + 1} of ${calls.length} (${call.op})`, loss);
         looks.add(running);
         void running.finally(() => looks.delete(running));
-        // Most of a look is waiting for the disk.
+        // A check mostly waits for the disk.
         if (looks.size >= 4) await Promise.race(looks);
       }
     looked = disk.version;
@@ -54,7 +54,7 @@ export async function cutEverywhere({ start, calls, folder, without, stop, check
   return faults;
 }
 
-/** The product's fsync behind a call: what is synced, by which function, for whom. */
+/** The product's fsync behind a call: what is synced, by which function, for which caller. */
 function siteOf({ site }: Fsync, isFolder: boolean): string {
   const shared = /^(durable-file|tree-writer)\.ts /;
   const end = site.findIndex((frame) => !shared.test(frame));

@@ -1,7 +1,7 @@
 /**
- * A disk that forgets: replays recorded calls and tells what is left after a power cut when nothing stays that was not synced.
- * A file's content stays from its fsync on; a folder's entries (made, renamed, removed) from an fsync of that folder on; a
- * rename becomes durable on both sides at once. A committed SQLite transaction stays: `synchronous=FULL` is its own sync.
+ * A model of a disk that loses unsynced writes: replays recorded calls and gives what is left after a power cut. A file's content
+ * stays from its fsync on; a folder's entries (made, renamed, removed) from an fsync of that folder on; a rename becomes durable
+ * on both sides at once. A committed SQLite transaction stays: `synchronous=FULL` is its own sync.
  */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, sep } from 'node:path';
@@ -29,7 +29,7 @@ export type Call =
   | { readonly op: 'sql'; readonly path: string; readonly sql: string; readonly parameters: readonly SQLInputValue[] }
   | { readonly op: 'mark'; readonly name: string };
 
-/** A file or folder, whatever it is called. */
+/** A file or folder, independent of its name. */
 class Inode {
   readonly folder: boolean;
   mode: number;
@@ -52,7 +52,7 @@ interface Pending {
   apply(): void;
 }
 
-/** What is lost: all that was not synced, or only the content of files while the system happened to write names early. */
+/** What is lost: everything that was not synced, or only the content of files, if the system happened to write names early. */
 export type Loss = 'everything' | 'contents';
 
 export class ForgetfulDisk {
@@ -63,10 +63,10 @@ export class ForgetfulDisk {
   #transaction: (() => void)[] | null = null;
   #pending: Pending[] = [];
   readonly #open = new Map<number, { inode: Inode; position: number; append: boolean }>();
-  /** Rises whenever what a power cut would leave may have changed. */
+  /** Increases whenever the result of a power cut may have changed. */
   version = 0;
 
-  /** Starts from a device folder, all of it durable. `scratch`: a file for the copy of its database. */
+  /** Starts from a device folder that is completely durable. `scratch`: a file for the copy of its database. */
   constructor(root: string, scratch: string) {
     this.#root = root;
     this.#tree = load(root);
@@ -212,7 +212,7 @@ export class ForgetfulDisk {
         if (parameters.length === 0) this.#database.exec(sql);
         else this.#database.prepare(sql).all(...parameters.map(blob));
       } catch {
-        // It failed for the program too.
+        // It also failed for the program.
       }
     };
     if (/^\s*BEGIN/i.test(sql)) this.#transaction = [];

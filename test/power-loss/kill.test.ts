@@ -20,7 +20,7 @@ before(async () => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Kills at each call of `name`, or `every` so many, that begins in `start`; each device must come back to one of `states`. */
+/** Runs `name` from `start` and kills it at each call, or at one in `every`; each device must come back to one of `states`. */
 async function killEverywhere(
   name: string,
   start: string,
@@ -69,11 +69,11 @@ test('install by threads: killed in the middle of their work, the device comes b
   const calls = Number(output);
   assert.ok(calls > 400, `${calls} calls`);
   t.diagnostic(`${calls} calls`);
-  // The calls outside the threads are those of the first install, where none is left out.
+  // The calls outside the threads are those of the first install, which is tested at every call.
   await killEverywhere(inThreads.name, start, [stateOf(start), stateOf(whole)], calls - 50, 23);
 });
 
-/** Where a first kill leaves the device for the second: before the first SQL call with that parameter. */
+/** Where the first kill happens, before a second one: before the first SQL call with this parameter. */
 const halfway = [
   { name: 'update with a new capability', parameter: 'probation', where: 'with the new components started' },
   { name: 'update that fails and goes back', parameter: 'restarting', where: 'on its way back' },

@@ -47,7 +47,7 @@ interface Trust {
 }
 const trustOf = (directory: string): Trust => JSON.parse(describeTrust(directory)) as Trust;
 
-/** What the operation promises, in what a power cut left. */
+/** Checks what a power cut left against what the operation promises. */
 const promises: Record<Name, (before: string, after: string) => Cutting['check']> = {
   refresh: (before, after) => {
     const [known, complete] = [trustOf(before), trustOf(after)];
@@ -112,7 +112,7 @@ function cut(name: Name, without: string | undefined, stop?: 'at first'): Promis
   return cutEverywhere({ start, calls, folder, without, stop, check: promises[name](start, whole) });
 }
 
-/** Every fsync that these operations reach and the local ones do not, and an operation that is broken without it. */
+/** Every fsync that these operations reach and the local ones do not, with an operation that breaks without it. */
 const sites: Record<string, Name> = {
   'file: durable-file.ts writeDurable < metadata-store.ts write': 'refresh',
   'file: durable-file.ts writeDurable < metadata-store.ts writeRoot': 'refresh',

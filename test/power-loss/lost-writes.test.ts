@@ -1,7 +1,7 @@
 /**
  * Power is lost at every moment of every operation, and whatever was not synced is gone: a kill alone never finds a missing
- * fsync, because the system keeps what a dead process wrote. Each fsync of the product stands in the table below with what is
- * lost without it; `POWER_LOSS_WITHOUT="<its name>"` takes it out of the main tests, which then fail.
+ * fsync, because the system keeps what a dead process wrote. The table below lists each fsync of the product with an operation
+ * that breaks without it; `POWER_LOSS_WITHOUT="<its name>"` leaves it out of the main tests, which then fail.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -25,7 +25,7 @@ before(async () => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Every fsync that an operation of the device reaches: whose it is, and an operation that is broken without it. */
+/** Every fsync that an operation of the device reaches: which function calls it, and an operation that breaks without it. */
 const sites: Record<string, string> = {
   'file: durable-file.ts writeDurable < grants.ts writeComponentGrants': 'update with a new capability',
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < grants.ts writeComponentGrants': 'revoke',
@@ -38,7 +38,7 @@ const sites: Record<string, string> = {
   'folder: durable-file.ts syncFolder < store.ts moveIntoStore': 'first install',
 };
 
-/** Cuts the power at every moment of a scenario; the faults found. */
+/** Cuts the power at every moment of a scenario; returns the faults found. */
 function cut(name: string, without: string | undefined, stop?: 'at first'): Promise<string[]> {
   const { start, calls, states, grants, dataFolders } = recordings.get(name)!;
   const scenario = scenarios.find((other) => other.name === name)!;
@@ -56,7 +56,9 @@ function cut(name: string, without: string | undefined, stop?: 'at first'): Prom
   return cutEverywhere({ start, calls, folder, without, stop, check });
 }
 
-/** What a component would read before the device program starts again: always whole, and right once the operation is over. */
+/**
+ * Checks what a component would read before the device program starts again: always whole, and correct once the operation is over.
+ */
 function checkGrants(directory: string, expected: Map<string, string> | undefined, note: (what: string) => void): void {
   const found = readGrantsFiles(directory);
   for (const [name, text] of found) {

@@ -1,6 +1,6 @@
 /**
- * Killed by SIGKILL right before each changing call of a poll, of a download and of a whole installation over the network: the device
- * trusts no less than before, holds nothing that is half, and the next try ends where an undisturbed one does.
+ * Killed by SIGKILL right before each changing call of a poll, of a download and of a whole installation over the network: the
+ * device trusts no less than before, holds nothing incomplete, and the next try ends like an undisturbed one.
  */
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
@@ -29,7 +29,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Runs the operation undisturbed on a copy; the copy and how many calls changed something. */
+/** Runs the operation undisturbed on a copy; returns the copy and how many calls changed something. */
 async function undisturbed(name: string, start: string): Promise<{ whole: string; calls: number }> {
   const whole = join(folder, `${name.replaceAll(' ', '-')}-whole`);
   cpSync(start, whole, { recursive: true });
@@ -38,7 +38,7 @@ async function undisturbed(name: string, start: string): Promise<{ whole: string
   return { whole, calls: Number(output) };
 }
 
-/** Kills at each call; `check` looks at what is left. */
+/** Kills at each call; `check` judges what is left. */
 async function killEverywhere(
   name: string,
   start: string,

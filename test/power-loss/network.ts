@@ -1,6 +1,7 @@
 /**
- * What a power cut may hit while a device talks to its server: a poll that brings a new root, new metadata and new documents, and the
- * download and installation of what a technician approved. The server runs in the test's own process and outlives the kills.
+ * The operations that a power cut may hit while a device talks to its server: a poll that brings a new root, new metadata and new
+ * documents, and the download and installation of what a technician approved. The server runs in the test's own process and
+ * outlives the kills.
  */
 import { cpSync, globSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -29,7 +30,7 @@ export interface NetworkScenario extends Omit<Scenario, 'arrange'> {
   prepare?(device: Device): Promise<void>;
 }
 
-/** The parts of an installation are prepared once a process; the device is the same. */
+/** The parts of an installation are prepared once per process; the device is the same. */
 let fetching: (() => Promise<unknown>) | undefined;
 
 export const networkScenarios: readonly NetworkScenario[] = [

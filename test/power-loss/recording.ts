@@ -1,4 +1,4 @@
-/** Runs operations in processes of their own under the fault preload: counted, killed, or recorded for replay. */
+/** Runs operations in separate processes under the fault preload: counted, killed, or recorded for replay. */
 import { spawn } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -60,14 +60,14 @@ export interface Recording {
   /** The device before the operation. */
   readonly start: string;
   readonly calls: readonly Call[];
-  /** What the device may be: before, then after. */
+  /** The states that the device may have: before, then after. */
   readonly states: readonly string[];
   /** `grants/` when the operation was over. */
   readonly grants: Map<string, string>;
   readonly dataFolders: readonly string[];
 }
 
-/** Arranges a device for the scenario and records its operation on a copy. */
+/** Prepares a device for the scenario and records its operation on a copy. */
 export async function recordScenario(folder: string, scenario: Scenario, kits: Kits): Promise<Recording> {
   const start = join(folder, scenario.name.replaceAll(' ', '-'));
   await arrangeDevice(start, makeDevice, scenario, kits);
@@ -81,7 +81,7 @@ export async function recordScenario(folder: string, scenario: Scenario, kits: K
   };
 }
 
-/** Records the operation on a copy of its start; the calls as if it had run on the start itself. */
+/** Records the operation on a copy of its start; returns the calls as if it had run on the start itself. */
 export async function recordCalls(
   name: string,
   start: string,

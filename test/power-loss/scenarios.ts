@@ -1,6 +1,6 @@
 /**
- * What a power cut may hit, as real operations on a real device folder. `arrange` brings a device to where the operation
- * starts and writes down what it needs; `act` does it, in a process that may be killed at any of its calls.
+ * The operations that a power cut may hit, on a real device folder. `arrange` brings a device to where the operation starts and
+ * writes down what it needs; `act` runs it, in a process that may be killed at any of its calls.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -23,7 +23,7 @@ export interface Scenario {
   arrange(device: Device, kits: Kits): Promise<void>;
   /** Under the device lock. */
   act(device: Device): Promise<unknown>;
-  /** What is missing from the folder once the operation was over, before anything is recovered. */
+  /** What is missing from the folder after the operation, before anything is recovered. */
   holds?(directory: string): string[];
 }
 
@@ -55,7 +55,7 @@ const put = (device: Device, wishes: readonly Wish[]): Promise<unknown> =>
 
 const requestFile = (device: Device): string => join(device.directory, 'inbox', 'request.json');
 
-/** What the installer will be handed, kept beside the device so that every copy of it has its own. */
+/** Keeps the installer's input in the device folder, so that every copy has its own. */
 function keep(device: Device, wishes: readonly Wish[]): void {
   const { decided, archives } = prepare(device, wishes);
   const kept: KeptRequest = {
@@ -88,7 +88,7 @@ function kept(device: Device): InstallRequest {
   };
 }
 
-/** Not one of the operations: what order its threads write in differs from run to run. */
+/** Not one of the operations, because the order in which its threads write differs from run to run. */
 export const inThreads: Scenario = {
   name: 'install by threads',
   arrange: async (device, { wide }) => keep(device, [{ kit: wide }]),
@@ -99,7 +99,7 @@ function actInstall(device: Device): Promise<unknown> {
   return install(device, kept(device));
 }
 
-/** What a person or the service has done. */
+/** Operations by a person or the service. */
 export const operations: readonly Scenario[] = [
   {
     name: 'first install',
@@ -149,7 +149,7 @@ export const operations: readonly Scenario[] = [
   },
 ];
 
-/** Parts that promise durability by themselves; those who use them today could do without. */
+/** Parts that promise durability by themselves, although today's callers do not depend on it. */
 const contracts: readonly Scenario[] = [
   {
     name: 'unpacking by itself',
@@ -181,7 +181,7 @@ export async function arrangeDevice(
   device.database.close();
 }
 
-/** What a device is: everything that must be either as before the operation or as after it. */
+/** The state of a device: everything that must be either as before the operation or as after it. */
 export function describeDevice(device: Device): string {
   const running = currentGeneration(device);
   return JSON.stringify(
@@ -205,8 +205,8 @@ export interface Recovered {
 }
 
 /**
- * Starts the device as after a power cut, without a person and without a network, and looks whether it is whole. `services`:
- * whether the components' processes died too (power) or live on (the program alone was killed).
+ * Starts the device as after a power cut, without a person and without a network, and checks that it is whole. `services`:
+ * whether the components' processes died too (power cut) or live on (only the program was killed).
  */
 export async function restart(directory: string, services: 'died' | 'live'): Promise<Recovered> {
   const faults: string[] = [];
@@ -256,7 +256,7 @@ async function checkWhole(device: Device, services: 'died' | 'live', faults: str
   }
 }
 
-/** The grants files that a component would read at this very moment, before the device program starts again. */
+/** The grants files that a component would read now, before the device program starts again. */
 export function readGrantsFiles(directory: string): Map<string, string> {
   const folder = join(directory, 'grants');
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : [];

@@ -1,6 +1,6 @@
 /**
- * The power is cut at every moment of a publication, and all that was not synced is lost: the server serves the old or the new state,
- * whole; the new one from the moment on at which the publisher was told so. Each fsync that this takes is missed when it is left out.
+ * The power is cut at every moment of a publication, and everything unsynced is lost. The server then serves the whole old or the
+ * whole new state, and the new one once the publisher was told so. Leaving out any fsync that this needs makes a test fail.
  */
 import assert from 'node:assert/strict';
 import { globSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -51,7 +51,7 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** What was found wrong with a state, by its content: between two changes that are served, moments leave the same. */
+/** The fault found in a state, by its content: many moments leave the same state. */
 const known = new Map<string, Promise<string | null>>();
 const check: Cutting['check'] = async (directory, over, note) => {
   const names = globSync('**', { cwd: directory, withFileTypes: true })
@@ -65,7 +65,7 @@ const check: Cutting['check'] = async (directory, over, note) => {
   if (fault !== null) note(fault);
 };
 
-/** Starts the server on what is left and looks at it as a device does. */
+/** Starts the server on what is left and judges it as a device does. */
 async function judge(directory: string, over: boolean): Promise<string | null> {
   try {
     const server = await restart({ ...start, directory });
@@ -82,7 +82,7 @@ async function judge(directory: string, over: boolean): Promise<string | null> {
   }
 }
 
-/** What these sync is said again by a later fsync of the folder, or costs the publisher another upload at most. */
+/** A later fsync of the folder repeats what these sync, or a loss costs the publisher at most another upload. */
 const costLittle = [
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < directory.ts putIfAbsent',
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < staging.ts write',

@@ -1,6 +1,6 @@
 /**
- * The server's own program, killed by SIGKILL right before each of its changing calls: devices see the old repository or the new one,
- * whole, and the publisher who does it again ends where an undisturbed one does. No call is left out.
+ * Kills the server's own program by SIGKILL right before each of its changing calls. Devices see the whole old or the whole new
+ * repository, and a publisher who repeats the publication ends like an undisturbed one. No call is left out.
  */
 import assert from 'node:assert/strict';
 import { globSync, rmSync } from 'node:fs';

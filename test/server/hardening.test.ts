@@ -1,4 +1,4 @@
-/** What anybody can ask of the server, byte for byte: ranges, HEAD, 304, names that lead elsewhere, methods and health. */
+/** What anybody can request from the server, byte for byte: ranges, HEAD, 304, names that lead elsewhere, methods and health. */
 import assert from 'node:assert/strict';
 import { after, before, test, type TestContext } from 'node:test';
 import { PublishedRepository } from '../support/published-repository.ts';
@@ -222,7 +222,7 @@ test('says that it lives, whether it is well, and how often it answered what', a
   await ask(server.url, 'GET /metadata/2.root.json');
   await ask(server.url, `GET /${target}`, { range: 'bytes=0-1' });
   const second = await counted();
-  // The first count itself and the one that was served whole.
+  // 200: the first call of `counted` itself, and the file that was answered whole.
   for (const [status, more] of [
     ['200', 2],
     ['206', 1],

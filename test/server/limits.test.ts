@@ -1,4 +1,4 @@
-/** What is too large is refused before its body is taken up, and nobody keeps a connection by being slow. */
+/** The server refuses what is too large before it reads the body, and no client keeps a connection by being slow. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -97,7 +97,7 @@ test('who uploads more than was announced reads why, although all of it was sent
   assert.equal(codeOf(await talk(server.url, request)), '409 PUBLICATION_BLOB');
 });
 
-/** Writes on and on until the server closes; what it answered. */
+/** Writes without end until the server closes; returns what it answered. */
 async function sendForEver(socket: Socket, first: string, chunk: string): Promise<string> {
   socket.write(first);
   const pour = (): void => {
@@ -163,7 +163,7 @@ test('who asks for a large file and does not read it loses the connection', asyn
   socket.write(head(`GET /${name}`, {}));
   const [first] = (await once(socket, 'data')) as [Buffer];
   socket.pause();
-  // Each of these is closed after the same silence; when the last is, that of the first is long over.
+  // Each of these is closed after the same silence; when the last one is closed, the first one's time is long over.
   for (let times = 0; times < 3; times++) await talk(server.url, '');
   const got = first.length + (await untilClosed(socket.resume())).length;
   assert.ok(got < 32 << 20, `${got} bytes came`);

@@ -42,7 +42,7 @@ function scene(t: TestContext): Scene {
   return { repository, folder, start };
 }
 
-/** Resolves when nobody listens there any more. */
+/** Resolves when nothing listens there any more. */
 async function untilRefused(url: string): Promise<void> {
   for (;;) {
     const socket = dial(url);
@@ -99,7 +99,7 @@ test('a publication that is being committed ends before the server does', posix,
   const commit = request(new URL(`/v1/publications/${id}/commit`, server.url), { method: 'POST', headers });
   const answered = once(commit, 'response') as Promise<[IncomingMessage]>;
   commit.flushHeaders();
-  // So that it is known to have arrived.
+  // Shows that the request has arrived.
   await once(commit, 'continue');
   server.process.kill('SIGTERM');
   commit.end();

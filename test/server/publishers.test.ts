@@ -1,4 +1,4 @@
-/** Who may publish: keys that are wrong or revoked open nothing, at any address, and are not told on. */
+/** Who may publish: wrong or revoked keys open nothing, at any address, and are never logged. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,11 +28,11 @@ interface Scene {
   readonly id: string;
   readonly blob: string;
   readonly digest: string;
-  /** All that the server logged. */
+  /** Everything that the server logged. */
   log(): string;
 }
 
-/** A publication that was announced, and of which nothing is uploaded. */
+/** A publication that was announced and has no uploads yet. */
 async function scene(t: TestContext): Promise<Scene> {
   const repository = new PublishedRepository();
   repository.offer(repository.addRelease({ name: 'remote-support', version: '1.0.0' }));
@@ -70,7 +70,7 @@ test('a revoked key opens no address of the publication API from the next reques
   const { server, repository, id } = place;
   const key = `Bearer ${server.apiKey}`;
   assert.deepEqual(await askAll(place, key), ['201', '200', '201', '409 PUBLICATION_INCOMPLETE']);
-  // A connection that was let in does not stay let in.
+  // A connection that was authorised once does not stay authorised.
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   t.after(() => agent.destroy());
   const over = (): Promise<[status: number | undefined, port: number | undefined]> =>

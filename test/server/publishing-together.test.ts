@@ -1,4 +1,4 @@
-/** Several publishers at once, and the online roles that the server renews beside them: what devices get is always one whole state. */
+/** Several publishers at once, while the server renews the online roles: devices always get one whole state. */
 import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ async function found(session: MetadataSession, component: string, versions: read
   return there;
 }
 
-/** Adds and offers the release; what announces that change. */
+/** Adds and offers the release; returns the announcement of that change. */
 function change(
   repository: PublishedRepository,
   name: string,
@@ -166,7 +166,7 @@ test('the online roles are renewed while the server runs, and devices accept the
   const timestamp = async (): Promise<string> => (await fetch(new URL('metadata/timestamp.json', server.url))).text();
   const hours = (count: number): void =>
     void (server.clock.now = new Date(server.clock.now.getTime() + count * 3_600_000));
-  /** Ten minutes pass on the server's clock of intervals; what it renews stands before this resolves. */
+  /** Moves the server's interval timers by ten minutes; resolves after any renewal is written. */
   const tick = async (renews: boolean): Promise<void> => {
     const before = await timestamp();
     t.mock.timers.tick(10 * 60_000);

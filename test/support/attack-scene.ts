@@ -1,6 +1,6 @@
 /**
- * A device that trusts a published repository and has its plan, and what an attack must not do to it: an attack is refused with its
- * code, the device keeps exactly what it had, and once the attack is over the next honest poll succeeds.
+ * A device that trusts a published repository and has its plan, with checks that an attack did not harm it. The attack is refused
+ * with its code, the device keeps exactly what it had, and after the attack the next honest poll succeeds.
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
@@ -20,7 +20,7 @@ export interface AttackScene {
   readonly server: RepositoryServer;
   /** Poll and plan, as the service does. */
   check(): Promise<{ view: TrustView; plan: DevicePlan | null }>;
-  /** Everything that the repository has now, to put back later. */
+  /** Saves everything that the repository has now; the returned function restores it. */
   save(): () => void;
   /** The whole attempt is refused with the code and changes nothing. */
   refused(code: string): Promise<void>;

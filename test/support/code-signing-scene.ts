@@ -1,4 +1,4 @@
-/** A CA and a time-stamping authority of the tests' own, a release that is signed by them, and ways to bend and to judge it. */
+/** A CA and a time-stamping authority for tests, a release that they signed, and ways to alter and judge it. */
 import {
   judgeSignatures,
   readBundles,
@@ -20,7 +20,7 @@ export const at = (value: unknown, ...path: (string | number)[]): Record<string,
   >;
 
 export class CodeSigningScene {
-  /** TUF keys of two people, who own identities too. */
+  /** TUF keys of two people who also own identities. */
   readonly tuf = pinnedKey();
   readonly other = pinnedKey();
   readonly authority: Authority;
@@ -66,7 +66,7 @@ export class CodeSigningScene {
     return Buffer.from(`${JSON.stringify(json)}\n`);
   }
 
-  /** Signs with a certificate that our own signer would refuse: takes a good bundle apart and signs its content anew. */
+  /** Signs with a certificate that our own signer would refuse: takes a good bundle apart and signs its content again. */
   async signBy(request: Partial<CertificateRequest>, subject: CertificateRequest['subject'] = vendor): Promise<Buffer> {
     const bad = await this.authority.certify(subject, request);
     const { DSSEBundleBuilder } = await import('@sigstore/sign');

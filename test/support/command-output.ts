@@ -1,4 +1,4 @@
-/** Runs one command of a program inside the test, and catches all that it says. */
+/** Runs one command of a program inside the test and captures all its output. */
 import { Command } from 'commander';
 import { runCommand } from '../../packages/protocol/src/node/index.ts';
 
@@ -12,7 +12,9 @@ export interface CommandOutput {
 
 type Write = typeof process.stdout.write;
 
-/** `register` adds the command; `argv` begins with `--workspace DIR`. One at a time: it stands in for the process's own output. */
+/**
+ * `register` adds the command; `argv` begins with `--workspace DIR`. One at a time, because it replaces the process's own output.
+ */
 export async function commandOutput(
   register: (program: Command) => void,
   argv: readonly string[],

@@ -1,4 +1,4 @@
-/** Counts what is hashed by `createHash`, by its text, from when this module is loaded; for a test file that is run by itself. */
+/** Counts what `createHash` hashes, by its text, from the loading of this module on; for a test file that runs by itself. */
 import { Buffer } from 'node:buffer';
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
@@ -16,7 +16,7 @@ crypto.createHash = ((algorithm: string) => {
   };
   return hash;
 }) as typeof crypto.createHash;
-// Whoever imported it by name has the counting one too.
+// Modules that imported it by name then have the counting one too.
 syncBuiltinESMExports();
 
 /** Forgets what was counted. */

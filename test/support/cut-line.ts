@@ -1,4 +1,6 @@
-/** A line between a program and a server that does something once so many bytes, or certain words, went over it, and then holds still. */
+/**
+ * A proxy between a program and a server: after a number of bytes or certain words it runs a function and then passes nothing on.
+ */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
@@ -6,7 +8,7 @@ export interface CutLine {
   readonly url: string;
   /** Bytes that went up to the server. */
   readonly up: () => number;
-  /** Resolves when it was cut. */
+  /** Resolves when the connection was cut. */
   readonly cut: Promise<void>;
   /** Lets everything pass from now on. */
   mend(): void;
@@ -19,7 +21,7 @@ export interface CutOptions {
   readonly afterBytes?: number;
   /** Cut before an answer that has these words. */
   readonly beforeAnswer?: string;
-  /** What happens then, before anything else passes. */
+  /** Runs at the cut, before anything else passes. */
   readonly then?: () => void;
 }
 
@@ -39,7 +41,7 @@ export async function cutLine(t: TestContext, to: string, options: CutOptions): 
     then();
     tell();
   };
-  // As slowly as the other end takes it, so that what went up did arrive, but for what the system holds.
+  // Passes data at the speed of the other end, so that what went up did arrive, except for what the system buffers.
   const pass = (from: Socket, into: Socket, chunk: Buffer): void => {
     if (into.write(chunk)) return;
     from.pause();

@@ -1,4 +1,4 @@
-/** Runs the real `countersign-device` on a scratch folder, as a person on the controller PC would. */
+/** Runs the real `countersign-device` on a scratch folder, like a person on the controller PC. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
@@ -99,7 +99,7 @@ export class DeviceProgram {
   }
 }
 
-/** A running `countersign-device run` and what it said. */
+/** A running `countersign-device run` and its output. */
 export class Service {
   readonly events: (Record<string, unknown> & { event: string })[] = [];
   readonly child: ChildProcess;

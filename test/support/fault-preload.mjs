@@ -1,6 +1,6 @@
 /**
- * Loaded with `--import` into a program under test: numbers every call that changes files or a SQLite database below
- * FAULT_ROOT, in all threads, once `globalThis.faults.arm()` was called.
+ * Loaded with `--import` into a program under test. After `globalThis.faults.arm()` was called, it numbers every call that
+ * changes files or a SQLite database below FAULT_ROOT, in all threads.
  *
  *   FAULT_MODE=count    numbers them only; `faults.count()` tells how many there were
  *   FAULT_MODE=kill     the process kills itself by SIGKILL right before call number FAULT_KILL_AT
@@ -41,7 +41,7 @@ globalThis.faults = {
   arm: () => Atomics.store(counter, 0, 1),
   disarm: () => Atomics.store(counter, 0, 0),
   count: () => Atomics.load(counter, 1),
-  /** Something the test wants to find in the record. */
+  /** A mark that the test wants to find in the record. */
   mark: (name) => record({ op: 'mark', name }),
   take: () => records.splice(0),
 };

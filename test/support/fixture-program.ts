@@ -1,4 +1,4 @@
-/** Runs a fixture component's hooks as a device does: from its base folder, with nothing but its own environment. */
+/** Runs a fixture component's hooks as a device does: from its base folder, with only its own environment. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -67,7 +67,7 @@ export class FixtureProgram {
     });
   }
 
-  /** What the running service noted of itself. */
+  /** What the running service noted about itself. */
   state(): { pid: number; port: number; token: string } {
     return JSON.parse(readFileSync(join(this.dataFolder, 'service.json'), 'utf8')) as never;
   }
@@ -90,14 +90,14 @@ export class FixtureProgram {
     return (await this.ask('/status')).body.open;
   }
 
-  /** Ends the service whatever the test did. */
+  /** Ends the service, even if the test failed. */
   async end(): Promise<void> {
     await this.hook('stop');
     rmSync(this.dataFolder, { recursive: true, force: true });
   }
 }
 
-/** A process that ended and that nobody has asked for its exit code yet does not run. */
+/** Whether the process runs; one that ended, but whose exit code nobody has read yet, does not. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -1,4 +1,4 @@
-/** Builds tar and zstd bytes by hand, field by field, so that a test can say exactly what is wrong with an archive. */
+/** Builds tar and zstd bytes field by field, so that a test can say exactly what is wrong with an archive. */
 import { createHash } from 'node:crypto';
 import { constants, zstdCompressSync } from 'node:zlib';
 
@@ -8,14 +8,14 @@ export interface RawEntry {
   readonly content?: Buffer | string;
   /** Typeflag; `0` by default. */
   readonly type?: string;
-  /** Octal digits as they stand in the field. */
+  /** Octal digits as in the field. */
   readonly mode?: string;
   readonly size?: string;
   readonly link?: string;
   readonly magic?: string;
   /** Bytes put into the finished header before its checksum is computed. */
   readonly patch?: { readonly at: number; readonly bytes: Buffer };
-  /** Replaces the right checksum field. */
+  /** Replaces the correct checksum field. */
   readonly checksum?: string;
   /** Replaces the zeros that fill the content's last block. */
   readonly padding?: Buffer;

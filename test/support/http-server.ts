@@ -1,4 +1,4 @@
-/** A loopback HTTP server for tests: any handler, a port of its own, closed with the test. */
+/** A loopback HTTP server for tests: any handler, its own port, closed with the test. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';

@@ -1,4 +1,4 @@
-/** A device that runs the component `app` 1.0.0, installed over a socket, and what is tried on it next. */
+/** A device that runs the component `app` 1.0.0, installed over a socket, with ways to publish and install the next version. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,11 +24,11 @@ export interface InstalledApp {
   readonly repository: PublishedRepository;
   readonly device: ScratchDevice;
   readonly server: RepositoryServer;
-  /** Publishes a version of `app`, its base archive replaced where one is given, and lets the device poll and a technician approve. */
+  /** Publishes a version of `app`, with another base archive if one is given; then the device polls and a technician approves. */
   publish(version: string, more?: Partial<KitOptions> & { archive?: TestArchive }): Promise<ReleaseFiles>;
   approve(): Promise<void>;
   install(options?: InstallOptions): Promise<InstallOutcome>;
-  /** That version runs and is well, and says so itself. */
+  /** Checks that this version runs, is healthy and says so itself. */
   runs(version: string): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** A metadata store in memory, with what it holds open to the test: files can be torn, lost or put back. */
+/** A metadata store in memory whose files a test can damage, lose or restore. */
 import type { MetadataStore, TrustRecord } from '../../packages/protocol/src/node/metadata/metadata-store.ts';
 
 export interface MemoryStore extends MetadataStore {

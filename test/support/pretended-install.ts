@@ -17,7 +17,7 @@ import { raiseHighest } from '../../packages/client/src/generations/install-hist
 import { setPlanState } from '../../packages/client/src/generations/plans.ts';
 import type { ScratchDevice } from './scratch-device.ts';
 
-/** As if the plan had been approved with exactly these capabilities on, and had been committed. */
+/** Pretends that the plan was approved with exactly these capabilities on, and committed. */
 export function pretendInstalled(
   device: ScratchDevice,
   { plan, digest, offers }: DevicePlan,

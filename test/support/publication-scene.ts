@@ -1,6 +1,6 @@
 /**
- * A server's folder with one publication in it, and the next one ready: what tests of crashes and power cuts begin with. The next one
- * brings a new root, a release with two files of the same content, and an offer.
+ * A server's folder with one publication in it, and the next one ready: the start of tests of crashes and power cuts. The next
+ * one brings a new root, a release with two files of the same content, and an offer.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -23,7 +23,7 @@ export interface PublicationScene {
   readonly folder: ServerFolder;
   /** Publishes the second: one upload after the other, so that the server's calls come in the same order each time. */
   publishNext(server: Api): Promise<Answer>;
-  /** What a device makes of it: the versions of all roles. Every file that they list is there, down to its bytes. */
+  /** What a device sees: the versions of all roles. Checks that every file that they list is there with its exact bytes. */
   seen(server: Pick<Api, 'url'>, store: MetadataStore): Promise<Versions>;
   /** Ends what still runs, and removes the folder and its copies. */
   remove(): Promise<void>;
@@ -77,7 +77,7 @@ async function seen({ url }: Pick<Api, 'url'>, store: MetadataStore, shippedRoot
   };
 }
 
-/** The offline roles, which a publication brings all together; a new root comes just before them. */
+/** The offline roles, which a publication writes together; a new root comes just before them. */
 export const offlineOf = ({ root: _root, timestamp: _timestamp, snapshot: _snapshot, ...roles }: Versions): Versions =>
   roles;
 
@@ -90,7 +90,7 @@ export function copyOf(folder: ServerFolder, name: string): ServerFolder {
 /** What a test that failed leaves behind. */
 const running = new Set<() => Promise<unknown>>();
 
-/** As the program starts it, without another second for a process of its own. */
+/** Starts the server as the program does, but in this process, which saves a second. */
 export async function restart({ directory, shipped, apiKey }: ServerFolder): Promise<RunningServer & Api> {
   const server = await startServer({ directory, ...shipped, host: '127.0.0.1', port: 0, logger: false });
   const { close } = server;
@@ -99,7 +99,7 @@ export async function restart({ directory, shipped, apiKey }: ServerFolder): Pro
 }
 
 const preload = pathToFileURL(join(import.meta.dirname, 'fault-preload.mjs')).href;
-/** Changing calls count from when the test says `arm`. */
+/** Changing calls count from the moment when the test says `arm`. */
 export const onDemand = `process.on('message', (word) => process.send(globalThis.faults[word]() ?? 0)); process.channel?.unref();`;
 export const fromTheStart = `globalThis.faults.arm(); ${onDemand}`;
 

@@ -1,7 +1,7 @@
 /**
- * A complete signed repository made in memory by keys of its own: TUF metadata, authority chains, revocations, a channel and
- * releases. It writes what it is told, the wrong as well as the right: `bend` changes a role before it is signed, `signers`
- * takes keys away, `files` can be edited after publishing. `serve` puts it behind a real socket.
+ * A complete signed repository, made in memory with its own keys: TUF metadata, authority chains, revocations, a channel and
+ * releases. It writes whatever it is told, right or wrong: `bend` changes a role before it is signed, `signers` removes keys,
+ * `files` can be edited after publishing. `serve` puts it behind a real socket.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -39,9 +39,9 @@ const lifetimes: Record<string, number> = { timestamp: 1, snapshot: 7, revocatio
 const second = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;
 
 export interface RepositoryOptions {
-  /** When everything is signed. */
+  /** The time at which everything is signed. */
   readonly time?: string;
-  /** Bends the first version of the code-signing authority. */
+  /** Alters the first version of the code-signing authority. */
   readonly codesign?: (body: CodesignAuthority) => void;
   readonly devices?: (body: DevicesAuthority) => void;
 }
@@ -49,13 +49,13 @@ export interface RepositoryOptions {
 export class PublishedRepository {
   /** What the server has: `metadata/5.snapshot.json`, `targets/channels/<sha256>.stable.json`. */
   readonly files = new Map<string, Buffer>();
-  /** By role name; two for most, so that one is below the threshold. */
+  /** By role name; most roles have two, so that one is below the threshold. */
   readonly keys = new Map<string, TestKey[]>();
   /** Keys that sign the next version of a chain. */
   readonly chainKeys: Record<'codesign' | 'devices', TestKey[]>;
   /** Pinned code signers: `build` by Alice and `release` by Bob. */
   readonly codeSigners = { build: p256Key(), release: p256Key() };
-  /** Who signs a role instead of all its keys. */
+  /** The keys that sign a role instead of all its keys. */
   readonly signers = new Map<string, TestKey[]>();
   readonly bends = new Map<string, Bend>();
   readonly versions = new Map<string, number>();
@@ -110,7 +110,7 @@ export class PublishedRepository {
     return made;
   }
 
-  /** Offers a release to everybody at once, unless told otherwise. */
+  /** Offers a release to every device at once, by default. */
   offer(release: ReleaseFiles, change: Partial<Offer> = {}): Offer {
     const { name, version, platform, models } = release.manifest;
     const offer: Offer = {
@@ -133,7 +133,7 @@ export class PublishedRepository {
   }
   #personKeys = new Map<string, TestKey[]>([['*', [ed25519Key(), ed25519Key()]]]);
 
-  /** How revocations name a code signer's key. */
+  /** The name of a code signer's key in revocations. */
   readonly spkiOf = (key: TestKey): string => keyMaterial(key.key)!;
 
   /** Writes every role that changed, then snapshot and timestamp. */
@@ -172,7 +172,7 @@ export class PublishedRepository {
     return this;
   }
 
-  /** Lets the time pass for what is signed from now on. */
+  /** Sets the time for everything signed from now on. */
   setTime(text: string): this {
     this.time = new Date(text);
     return this;

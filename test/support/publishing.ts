@@ -1,4 +1,4 @@
-/** Publishes an in-memory repository to a real server over its API, as a publisher's program would. */
+/** Publishes an in-memory repository to a real server over its API, like a publisher's program. */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { startServer, type RunningServer, type ServerOptions } from '@countersig
 import { PublisherList } from '../../packages/repo-server/src/publishers.ts';
 import type { PublishedRepository } from './published-repository.ts';
 
-/** What a request of a publisher needs. */
+/** What a publisher's request needs. */
 export interface Api {
   readonly url: string;
   readonly apiKey: string;
@@ -31,7 +31,7 @@ export interface ServerFolder {
   readonly shipped: { readonly root: string; readonly codesign: string; readonly devices: string };
 }
 
-/** Whose online keys and shipped package are the repository's. */
+/** Makes a server's folder with the online keys and the shipped package of the repository. */
 export function makeServerFolder(repository: PublishedRepository): ServerFolder {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-server-'));
   const state = join(directory, 'server');
@@ -93,7 +93,7 @@ export interface Announcement {
   base: Record<string, number>;
 }
 
-/** What a publisher announces who made the repository's state from the versions in `base`. */
+/** The announcement of a publisher who made the repository's state from the versions in `base`. */
 export function announcementOf(repository: PublishedRepository, base: Record<string, number> = {}): Announcement {
   const metadata: Record<string, string> = {};
   for (const [name, bytes] of repository.files) {
@@ -153,7 +153,7 @@ export async function ask(
   };
 }
 
-/** Announces and uploads what is missing, from where it broke off; the publication's id. */
+/** Announces and uploads what is missing, from where it broke off; returns the publication's id. */
 export async function upload(
   server: Api,
   repository: PublishedRepository,

@@ -1,4 +1,4 @@
-/** HTTP as bytes on a socket: what no well-behaved client sends, and exactly what comes back. */
+/** Speaks HTTP as bytes on a socket: sends what a well-behaved client never sends, and returns exactly what comes back. */
 import { connect, type Socket } from 'node:net';
 
 export interface RawAnswer {
@@ -13,7 +13,7 @@ export const dial = (url: string): Socket => {
   return connect(Number(port), hostname);
 };
 
-/** Everything that came until the server closed the connection; an abrupt end is an end. */
+/** Everything that came until the server closed the connection; an abrupt end also counts. */
 export function untilClosed(socket: Socket): Promise<string> {
   return new Promise((done) => {
     const chunks: Buffer[] = [];
@@ -38,7 +38,7 @@ export async function ask(url: string, line: string, headers: Record<string, str
   return readAnswer(await talk(url, [`${line} HTTP/1.1`, ...lines, '', ''].join('\r\n')));
 }
 
-/** The first answer of what came back; status 0 where there was none. */
+/** The first answer in the text; status 0 if there was none. */
 export function readAnswer(text: string): RawAnswer {
   const end = text.indexOf('\r\n\r\n');
   const [first = '', ...lines] = text.slice(0, Math.max(end, 0)).split('\r\n');

@@ -1,4 +1,4 @@
-/** The published files of one release made in memory, with its statement and bundles; every part can be bent. */
+/** Makes the published files of one release in memory, with its statement and bundles; a test can alter every part. */
 import {
   canonicalBytes,
   predicateType,
@@ -30,7 +30,7 @@ export interface ReleaseOptions {
   readonly base?: TestArchive;
   readonly notes?: Record<string, string>;
   readonly terms?: { version: string; texts: Record<string, string> };
-  /** Bends the statement before it is signed. */
+  /** Alters the statement before it is signed. */
   readonly bend?: (statement: Record<string, unknown>) => void;
 }
 
@@ -39,7 +39,7 @@ export interface ReleaseFiles {
   readonly statement: Buffer;
   /** sha256 of the statement. */
   readonly release: string;
-  /** By target path, the bundles among them. */
+  /** By target path, including the bundles. */
   readonly files: Map<string, Buffer>;
 }
 

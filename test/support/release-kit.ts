@@ -1,4 +1,4 @@
-/** Small real components for tests of the install engine: packed archives, statements, plans and what the installer is handed. */
+/** Makes small real components for tests of the install engine: packed archives, statements, plans and the installer's input. */
 import { copyFileSync, chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -122,7 +122,7 @@ export async function makeKit(folder: string, options: KitOptions): Promise<Kit>
 /** What one step of a plan is to do. */
 export interface Wish {
   readonly kit?: Kit;
-  /** Instead of a kit: take this component away. */
+  /** Instead of a kit: remove this component. */
   readonly remove?: string;
   readonly grant?: readonly string[];
   readonly decline?: readonly string[];
@@ -133,7 +133,7 @@ const newGrant = (kit: Kit, id: string, state: Grant['state']): Grant => {
   return { component: kit.component, capability: id, contract, risk, scope, state };
 };
 
-/** An approved plan from what runs now, and what the installer is handed for it: copies of the archives under staging. */
+/** An approved plan from what runs now, and the installer's input for it: copies of the archives under staging. */
 export function prepare(device: Device, wishes: readonly Wish[]): InstallRequest {
   const running = currentGeneration(device);
   const steps = wishes
@@ -206,7 +206,7 @@ function decidedStep(
   return { step, grants, declined };
 }
 
-/** A devices policy under which everything may be granted to an ordinary model, as if it had been accepted. */
+/** Sets a devices policy under which everything may be granted to an ordinary model, as if it had been accepted. */
 export function acceptPolicy(device: Device, changes: object = {}): void {
   const body = {
     _type: devicesType,

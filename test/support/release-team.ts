@@ -1,6 +1,6 @@
 /**
- * Alice and Bob release the component `app`: a workspace and key folder each, two signatures for every role, one server. Tests run the
- * real programs in a scratch folder; what they only start from is made by the same commands inside the test's process.
+ * Alice and Bob release the component `app`: a workspace and key folder each, two signatures for every role, one server. Tests
+ * run the real programs in a scratch folder; their starting state is made by the same commands inside the test's process.
  */
 import { randomBytes } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -40,7 +40,7 @@ export class ReleaseTeam {
     return ['publish', '--to', this.url, '--api-key-file', this.path('api-key')];
   }
 
-  /** Where the server's files lie, as it is started with them. */
+  /** The paths of the server's files, in the form for starting it. */
   get #serverFolder() {
     const shipped = (name: string): string => join(this.alice.workspace, 'package', name);
     return {
@@ -104,7 +104,7 @@ export class ReleaseTeam {
     await this.alice.quick('role', 'delegate', 'component-app', '--role-key', 'alice', 'bob');
   }
 
-  /** All that both can sign, for where it does not matter who sits where. */
+  /** Signs with the keys of both, for tests in which it does not matter who signs where. */
   get bothSign(): string[] {
     const keys = ['alice', 'bob'].flatMap((who) => [who, `${who}-chain`].map((key) => this.path(who, 'keys', key)));
     return ['change', 'sign', '--key', ...keys, ...this.secret];

@@ -1,4 +1,4 @@
-/** A scratch device that was set up for a published repository behind a socket. */
+/** A scratch device, set up for a published repository behind a socket. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';

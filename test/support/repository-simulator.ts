@@ -1,6 +1,6 @@
 /**
- * A TUF repository in memory that is itself a metadata source. Its documents are plain objects that a test changes at will;
- * `publish` raises versions, signs and files them. What was published stays, so that a test can also serve the past.
+ * A TUF repository in memory that is itself a metadata source. Its documents are plain objects that a test may change; `publish`
+ * raises versions, signs the documents and stores them. What was published stays, so that a test can also serve old files.
  */
 import { sha256, metadataFileName, serialize, signedBytes } from '@countersign/protocol';
 import { makeKey, type TestKey } from './tuf-keys.ts';
@@ -146,7 +146,7 @@ export class RepositorySimulator {
     return digest;
   }
 
-  /** Raises, signs and files the named targets roles (all by default, root when named), then snapshot and timestamp. */
+  /** Raises, signs and stores the named targets roles (all by default, root when named), then snapshot and timestamp. */
   publish(...names: string[]): void {
     const chosen = names.length > 0 ? names : ['root', ...this.roles.keys()];
     if (chosen.includes('root')) this.publishRoot();
@@ -180,7 +180,7 @@ export class RepositorySimulator {
     return this.meta === 'full' ? { version, length: bytes.length, hashes: { sha256: sha256(bytes) } } : { version };
   }
 
-  /** Signs a document by the role's present signers, without filing it. */
+  /** Signs a document by the role's current signers, without storing it. */
   sign(role: string, document: object, signers: readonly TestKey[] = this.signers.get(role)!): Buffer {
     const bytes = signedBytes(document);
     return serialize(
@@ -189,7 +189,7 @@ export class RepositorySimulator {
     );
   }
 
-  /** Signs a document and serves it under its version, whatever that is. */
+  /** Signs a document and serves it under its own version. */
   file(role: string, document: RoleDocument): Buffer {
     const bytes = this.sign(role, document);
     const versioned = this.root.consistent_snapshot && role !== 'timestamp';
@@ -197,7 +197,7 @@ export class RepositorySimulator {
     return bytes;
   }
 
-  /** The present file of a role. */
+  /** The current file of a role. */
   bytes(role: string): Buffer {
     const version =
       role === 'root' ? this.root.version : role === 'snapshot' ? this.snapshot.version : this.roles.get(role)?.version;

@@ -1,4 +1,4 @@
-/** A device in a scratch folder with a clock that the test moves. */
+/** A device in a scratch folder, with a clock that the test sets. */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';

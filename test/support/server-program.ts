@@ -1,4 +1,4 @@
-/** The server's own program in a process of its own, over a folder that `makeServerFolder` made. */
+/** Runs the server's own program in a separate process, over a folder that `makeServerFolder` made. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import type { ServerFolder } from './publishing.ts';
@@ -17,7 +17,7 @@ export interface ServerProgram {
   readonly url: string;
   readonly apiKey: string;
   readonly process: ChildProcess;
-  /** Resolves when it is no more. */
+  /** Resolves when the process has ended. */
   readonly ended: Promise<Ending>;
 }
 
@@ -32,7 +32,7 @@ export function runServerCommand(folder: Pick<ServerFolder, 'directory'>, args: 
   return launch([...args, '--dir', folder.directory, '--json'], {}).ended;
 }
 
-/** Resolves when it serves. @throws what it wrote where it ends instead; whoever starts it ends it */
+/** Resolves when it serves. @throws its output if it ends instead; the caller must end it */
 export async function startServerProgram(folder: ServerFolder, options: ProgramOptions = {}): Promise<ServerProgram> {
   const { process: child, ended } = launch(serveArguments(folder), options);
   const url = await Promise.race([
@@ -51,7 +51,7 @@ export async function startServerProgram(folder: ServerFolder, options: ProgramO
   return { url, apiKey: folder.apiKey, process: child, ended };
 }
 
-/** Of a server on any free port. */
+/** The arguments of a server on any free port. */
 export const serveArguments = ({ directory, shipped }: ServerFolder): string[] => [
   'serve',
   '--dir',

@@ -77,7 +77,7 @@ export function sampleStatement(change: (statement: Statement) => void = () => {
 export const statementBytes = (change?: (statement: Statement) => void): Buffer =>
   statementFormat.serialize(sampleStatement(change));
 
-/** A chain whose one role asks for the vendor's certificate, and whose persons are Alice (TUF key) and Bob (certificate). */
+/** A chain with one role, which asks for the vendor's certificate, and the persons Alice (TUF key) and Bob (certificate). */
 export function sampleAuthority(
   authority: Authority,
   leaf: Issued,

@@ -1,4 +1,6 @@
-/** Runs the real `countersign` on one person's workspace; the same commands also inside the test's process, which is quicker. */
+/**
+ * Runs the real `countersign` on one person's workspace; can also run the same commands inside the test's process, which is quicker.
+ */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -21,7 +23,7 @@ import { commandOutput } from './command-output.ts';
 const program = resolve(import.meta.dirname, '../../packages/signer/bin/countersign.js');
 
 export interface Answer {
-  /** Null where a signal ended it. */
+  /** Null if a signal ended it. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
@@ -43,7 +45,7 @@ export interface StartOptions {
 
 export class SignerProgram {
   readonly workspace: string;
-  /** All that its commands have written so far, for whoever looks for what must not be there. */
+  /** All output of its commands so far, for tests that search it for secrets. */
   readonly said: string[] = [];
 
   constructor(workspace: string) {
@@ -71,7 +73,7 @@ export class SignerProgram {
     return answer.json.error;
   }
 
-  /** What a person reads who does not ask for JSON. */
+  /** The output for a person who does not ask for JSON. */
   async words(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await this.start(args).ended;
     assert.equal(code, 0, stdout + stderr);
@@ -138,7 +140,7 @@ export function addCommands(command: Command): void {
     add(command);
 }
 
-/** Every file of a workspace that counts, with its digest: the lock and states that are over do not. */
+/** Every file of a workspace that counts, with its digest; leaves out the lock and old states. */
 export function filesIn(workspace: string): Record<string, string> {
   const state = join('state', String(new Workspace(workspace).state));
   return Object.fromEntries(

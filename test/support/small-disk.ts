@@ -1,4 +1,4 @@
-/** A file system of its own that can be filled to the last byte and busied, for tests of a full disk and of files in use. */
+/** A separate file system that can be filled to the last byte, for tests of a full disk and of files in use. */
 import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ export const mountable = { skip: !canMount() && 'mounting a small disk needs roo
 
 export interface SmallDisk {
   readonly folder: string;
-  /** Takes all that is left. */
+  /** Uses all space that is left. */
   fill(): void;
   free(): void;
 }

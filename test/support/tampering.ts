@@ -1,6 +1,6 @@
 /**
- * What somebody with an editor can do to a device's database. The one place where tests change rows behind the back of the module
- * that owns them; what a product function can do is done by that function.
+ * Does what somebody with an editor can do to a device's database. Only here do tests change rows without the module that owns
+ * them; where a product function can make the change, tests use that function.
  */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 

@@ -1,4 +1,4 @@
-/** A technician who approves whatever plan is open, every capability on and all terms accepted. */
+/** A technician who approves the open plan, with every capability on and all terms accepted. */
 import { addAccount, signIn } from '../../packages/client/src/consent/accounts.ts';
 import { recordAnswer, signAnswer } from '../../packages/client/src/consent/approvals.ts';
 import { withLock, type Device } from '../../packages/client/src/device/device.ts';

@@ -1,4 +1,4 @@
-/** The three that judge a release, each as it runs: a device over a socket, the gate of a real server, and `countersign verify`. */
+/** Runs the three that judge a release: a device over a socket, the gate of a real server, and `countersign verify`. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -42,7 +42,7 @@ export const byDevice: Judge = async (t, repository) => {
   }
 };
 
-/** A server without anything, to which the whole repository is published. */
+/** An empty server, to which the whole repository is published. */
 export const byGate: Judge = async (t, repository) => {
   const { status, body } = await publish(await startTestServer(t, repository), repository);
   if (status === 200) return 'good';

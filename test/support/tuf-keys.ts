@@ -1,4 +1,4 @@
-/** Keys for test repositories: every kind that the protocol takes, as TUF writes it, with what signs. */
+/** Keys for test repositories: every kind that the protocol accepts, in TUF's form, with its signing function. */
 import { constants, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { keyIdOf, type PublicKey } from '@countersign/protocol';
 

@@ -50,7 +50,7 @@ test('imports are found in every form', () => {
 const folders = globSync('packages/*', { cwd: root }).filter((folder) =>
   existsSync(join(root, folder, 'package.json')),
 );
-/** What tests may use beside the root's own: the project's packages, and what those stand on. */
+/** What tests may use in addition to the root's own: the project's packages, and their dependencies. */
 const shared = new Set<string>();
 for (const folder of folders) {
   const { name, dependencies = {} } = manifestOf(folder);
@@ -73,7 +73,7 @@ test('the root declares what only its tests, tools and scripts use, and nothing 
   const used = (name: string): boolean =>
     code.has(name) ||
     commands.includes(name) ||
-    // Types of what is imported.
+    // Types of imported packages.
     (name.startsWith('@types/') && (name === '@types/node' || shared.has(name.slice('@types/'.length))));
   assert.deepEqual(
     Object.keys(devDependencies).filter((name) => !used(name)),

@@ -1,4 +1,4 @@
-/** The pages for users are true: every command line in them exists with its options, and every link leads somewhere. */
+/** The pages for users are correct: every command line in them exists with its options, and every link leads somewhere. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ function* commandLines(): Generator<{ page: string; line: string }> {
   }
 }
 
-/** What `--help` of a command says, asked once each; the words that lead to it come first. */
+/** The `--help` output of each command, read once; the key is the program and the command's words. */
 const asked = new Map<string, Promise<string>>();
 function helpOf(program: string, words: readonly string[]): Promise<string> {
   const key = [program, ...words].join(' ');

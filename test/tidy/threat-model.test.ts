@@ -1,4 +1,4 @@
-/** Holds docs/threat-model.md to the sources: each line of code and each test that it names is really there. */
+/** Compares docs/threat-model.md with the sources: each line of code and each test that it names must exist. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -9,7 +9,7 @@ const rows = readFileSync(join(docs, 'threat-model.md'), 'utf8')
   .split('\n')
   .filter((line) => line.startsWith('| ') && line.includes('](../'));
 
-/** Spaces and line breaks do not count: a long line may be laid out otherwise. */
+/** Spaces and line breaks do not count: a long line may be wrapped differently. */
 const plain = (text: string): string => text.replace(/\s+/g, '');
 const sourceOf = (path: string): string => {
   const file = join(docs, path);

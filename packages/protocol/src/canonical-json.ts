@@ -1,6 +1,6 @@
 /**
- * RFC 8785 (JSON Canonicalization Scheme), the byte form of Countersign's own documents, and the reading of JSON that comes
- * from elsewhere. Invariant: a document read by `parseCanonical` re-serialises to the very bytes that were read, so a
+ * Writes and reads RFC 8785 (JSON Canonicalization Scheme), the byte form of Countersign's own documents, and reads JSON that
+ * comes from elsewhere. Invariant: a document read by `parseCanonical` re-serialises to exactly the bytes that were read, so a
  * duplicate key, white space or another number form cannot hide. Must never repair its input.
  */
 import { Buffer } from 'node:buffer';
@@ -10,7 +10,7 @@ import { formatError } from './format-errors.ts';
 /** No document of any format nests deeper; checked before parsing. */
 export const maximumDepth = 64;
 
-/** The RFC 8785 bytes of a JSON value. @throws FORMAT_JSON for a lone surrogate, a non-finite number or no JSON at all. */
+/** The RFC 8785 bytes of a JSON value. @throws FORMAT_JSON for a lone surrogate, a non-finite number or what is not JSON. */
 export function canonicalBytes(value: unknown): Buffer {
   let text: string | undefined;
   try {
@@ -37,7 +37,7 @@ export function parseJson(bytes: Uint8Array, what: string, maximumBytes: number)
   }
 }
 
-/** As `parseJson`, and the bytes must be RFC 8785. @throws also FORMAT_NOT_CANONICAL */
+/** As `parseJson`, but the bytes must be RFC 8785. @throws also FORMAT_NOT_CANONICAL */
 export function parseCanonical(bytes: Uint8Array, what: string, maximumBytes: number): unknown {
   const value = parseJson(bytes, what, maximumBytes);
   if (!canonicalBytes(value).equals(bytes))

@@ -1,12 +1,12 @@
 /**
- * The one error of Countersign. Programs decide on `code`, never on the class; `message` says what happened and names the
- * file and the action, `hint` says how to mend it. Every code stands in a table with its meaning and its usual hint, and
- * `docs/errors.md` is held to those tables by a test.
+ * The one error of Countersign. Programs decide on `code`, never on the class; `message` says what happened and names the file
+ * and the action, `hint` says how to repair it. Every code stands in a table with its meaning and its usual hint; a test compares
+ * `docs/errors.md` with those tables.
  *
  * Must never hold a secret: neither `message`, `hint` nor `context` may carry key material, passwords or tokens.
  */
 
-/** A code's entry: what it means, and how a person usually mends it. */
+/** A code's entry: what it means, and how a person usually repairs it. */
 export interface ErrorEntry {
   readonly meaning: string;
   readonly hint: string;
@@ -15,7 +15,7 @@ export interface ErrorEntry {
 export type ErrorTable = Readonly<Record<string, ErrorEntry>>;
 
 export interface ErrorOptions {
-  /** Replaces the table's hint where the place knows better. */
+  /** Replaces the table's hint where the caller knows a better one. */
   readonly hint?: string;
   readonly cause?: unknown;
   /** Plain values for machines (`--json`, logs). */
@@ -51,6 +51,6 @@ export function codeOf(error: unknown): string | undefined {
 /** What any thrown value says, in words. It may come from elsewhere: escape it where it is shown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Whether it is one of our own errors, which carries a code and a hint and needs no other words. */
+/** Whether it is one of our own errors. Those carry a code and a hint, so nothing has to be added. */
 export const isCoded = (error: unknown): error is CountersignError =>
   error instanceof Error && 'hint' in error && codeOf(error) !== undefined;

@@ -1,4 +1,4 @@
-/** Codes for documents that are not what their format says. */
+/** Error codes for documents that do not follow their format. */
 import { errorsOf } from './error.ts';
 
 export const formatErrorTable = {

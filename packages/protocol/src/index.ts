@@ -1,4 +1,6 @@
-/** The pure entry: what the three programs say to each other, and how each of them judges it. Ground first, then room by room. */
+/**
+ * The pure entry: the formats that the three programs exchange, and how each of them is judged. Ground first, then room by room.
+ */
 export * from './canonical-json.ts';
 export * from './error.ts';
 export * from './format-errors.ts';

@@ -1,6 +1,6 @@
 /**
- * OLPC canonical JSON, the byte form that TUF signs (specification §4.2.1). Only quote and backslash are escaped, keys are
- * in code-point order, numbers are integers. Not valid JSON where a string has a control character; never parse it.
+ * Writes OLPC canonical JSON, the byte form that TUF signs (specification §4.2.1). Only quote and backslash are escaped, keys are
+ * in code-point order, numbers are integers. It is not valid JSON where a string has a control character, so never parse it.
  */
 import { Buffer } from 'node:buffer';
 import { formatError } from './format-errors.ts';
@@ -28,7 +28,7 @@ function write(value: unknown): string {
   throw formatError('FORMAT_JSON', `a value of type ${typeof value} has no canonical form`);
 }
 
-/** UTF-8 byte order, which JavaScript's own comparison misses only beyond the basic plane. */
+/** Compares in UTF-8 byte order. JavaScript's own comparison differs from it only beyond the basic plane. */
 function compareCodePoints(a: string, b: string): number {
   if (a === b) return 0;
   if (isBasic(a) && isBasic(b)) return a < b ? -1 : 1;

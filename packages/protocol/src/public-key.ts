@@ -1,7 +1,7 @@
 /**
- * Public keys in TUF's form (specification §4.2) and their signatures: ed25519 (hex or PEM), ecdsa P-256 and P-384,
- * rsassa-pss-sha256/384/512. Used by TUF metadata, authority chains and approval records alike. A verifier's throw is a
- * refusal: `verifySignature` never throws.
+ * Reads public keys in TUF's form (specification §4.2) and verifies their signatures: ed25519 (hex or PEM), ecdsa P-256 and
+ * P-384, rsassa-pss-sha256/384/512. TUF metadata, authority chains and approval records all use it. Where the crypto library
+ * throws, the signature is refused: `verifySignature` never throws.
  */
 import { Buffer } from 'node:buffer';
 import { constants, createPublicKey, verify, type KeyObject } from 'node:crypto';
@@ -33,7 +33,7 @@ interface Usable {
 
 const usable = new WeakMap<object, Usable | null>();
 
-/** The key as Node can use it; null when its type and scheme do not belong together or the material is unreadable. */
+/** The key in a form that Node can use; null when its type and scheme do not match or the material is unreadable. */
 function importKey(key: PublicKey): Usable | null {
   const known = usable.get(key);
   if (known !== undefined) return known;
@@ -83,7 +83,7 @@ function readPem(pem: string): KeyObject {
   return createPublicKey(pem);
 }
 
-/** An uncompressed curve point in hex, as early repositories write ecdsa keys. */
+/** Reads an uncompressed curve point in hex, the form of ecdsa keys in early repositories. */
 function readPoint(hex: string, curve: string): KeyObject {
   const size = curve === 'prime256v1' ? 32 : 48;
   const point = hexBytes(hex, 1 + 2 * size);
@@ -92,7 +92,7 @@ function readPoint(hex: string, curve: string): KeyObject {
   return createPublicKey({ key: { kty: 'EC', crv: size === 32 ? 'P-256' : 'P-384', x: x!, y: y! }, format: 'jwk' });
 }
 
-/** Whether `signature` (hex) over `bytes` is the key's. False for anything malformed; never throws. */
+/** Whether the key made `signature` (hex) over `bytes`. False for anything malformed; never throws. */
 export function verifySignature(key: PublicKey, bytes: Uint8Array, signature: string): boolean {
   const imported = importKey(key);
   if (!imported || !/^([0-9a-f]{2})+$/i.test(signature)) return false;

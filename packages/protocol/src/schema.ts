@@ -1,6 +1,6 @@
 /**
- * One schema for each format: types, validation and messages come from it. Objects are closed (an unknown field is refused)
- * and every string, array and number is bounded.
+ * Makes a format from one schema: types, validation and messages all come from it. Objects are closed (an unknown field is
+ * refused) and every string, array and number is bounded.
  */
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
@@ -8,7 +8,7 @@ import { canonicalBytes, parseCanonical } from './canonical-json.ts';
 import { formatError } from './format-errors.ts';
 
 export interface Format<T> {
-  /** How messages call it, such as "channel". */
+  /** Its name in messages, such as "channel". */
   readonly name: string;
   readonly maximumBytes: number;
   /** @throws FORMAT_SCHEMA */
@@ -21,7 +21,7 @@ export interface Format<T> {
 
 /** A format from its schema. */
 export function format<S extends TSchema>(name: string, schema: S, maximumBytes = 1 << 20): Format<Static<S>> {
-  // Compiled when first used: a program checks few of the formats that it knows.
+  // Compiled on first use: a program checks only a few of the formats that it knows.
   let validator: ReturnType<typeof Compile> | undefined;
   const check = (value: unknown, what = name): Static<S> => {
     validator ??= Compile(schema as TSchema);

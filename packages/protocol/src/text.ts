@@ -1,10 +1,10 @@
-/** Text from elsewhere, made safe to show, and the small shapes that several formats share. */
+/** Small schemas and text functions that several formats share. */
 import { createHash } from 'node:crypto';
 import Type, { type Static, type TSchema, type TString } from 'typebox';
 
 export { escapeText, isSafeText } from './unsafe-text.ts';
 
-/** Of an object's schema: an unknown field is refused. */
+/** An option for an object's schema: unknown fields are refused. */
 export const closed = { additionalProperties: false } as const;
 
 /** A closed map: a key that does not follow its pattern is refused (`__proto__` never does). */
@@ -14,7 +14,7 @@ export const MapOf = <V extends TSchema>(key: TString, value: V, options: Readon
 /** Hex sha256. */
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
-/** The first 16 of a digest's or key id's hexadecimal digits: enough for a person to tell it by, never to decide by. */
+/** The first 16 hexadecimal digits of a digest or key id: for people to recognise it, never to decide by. */
 export const shortDigest = (digest: string): string => digest.slice(0, 16);
 
 export const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });

@@ -1,4 +1,4 @@
-/** Text from elsewhere, made safe to show. It stands alone because threads that start often load it without the schemas. */
+/** Makes text from elsewhere safe to show. It is a separate module because threads that start often load it without the schemas. */
 
 /** C0 and C1 controls (tab and newline apart), bidirectional overrides and isolates, invisible and tag characters. */
 const unsafe =

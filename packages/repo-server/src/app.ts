@@ -1,4 +1,4 @@
-/** The server's HTTP face: serving, publishing and health, with one place where errors become answers. */
+/** The server's HTTP interface: serving, publishing and health, with one place where errors become answers. */
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { codeOf } from '@countersign/protocol';
@@ -24,11 +24,11 @@ export interface AppOptions {
 export interface Limits {
   /** For a request's headers. */
   readonly headers: number;
-  /** For a byte to move on a connection, either way. */
+  /** For a byte to move on a connection, in either direction. */
   readonly silence: number;
-  /** For the rest of a body that was answered before it ended, so that the answer still arrives. */
+  /** For the rest of a body that was answered before its end, so that the answer still arrives. */
   readonly unwantedBody: number;
-  /** When told to stop: for what is under way to end. */
+  /** After being told to stop: for running requests to end. */
   readonly closing: number;
 }
 export const usualLimits: Limits = { headers: 10_000, silence: 30_000, unwantedBody: 2000, closing: 60_000 };
@@ -67,13 +67,13 @@ export function buildApp(options: AppOptions): FastifyInstance {
     ...(logger ? { loggerInstance: logger } : { logger: false }),
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 1 << 20,
-    // A whole request may take long where it uploads, but never without a byte.
+    // An upload may take long, but never without a byte moving.
     requestTimeout: 0,
     connectionTimeout: limits.silence,
     keepAliveTimeout: 120_000,
     routerOptions: { maxParamLength: 700 },
     http: { headersTimeout: limits.headers, connectionsCheckingInterval: limits.headers / 5 },
-    // An address that is none, or too long: not repeated in the answer.
+    // An address that is invalid or too long: the answer does not repeat it.
     frameworkErrors: (_error, _request, reply) => void (reply as FastifyReply).code(404).send(noSuchAddress),
   }) as unknown as FastifyInstance;
   const registry = new Registry();
@@ -87,7 +87,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   const health = new Gauge({ name: 'countersign_ready', help: '0 green, 1 amber, 2 red', registers: [registry] });
   app.addHook('onResponse', ({ raw }, reply, done) => {
     answered.inc({ status: String(reply.raw.statusCode) });
-    // Closing at once would lose the answer on its way; reading on for ever would serve whoever never ends.
+    // Closing at once could lose the answer on its way; reading on without end would help a client that never stops.
     if (!raw.complete) {
       raw.resume();
       setTimeout(() => void (raw.complete || raw.destroy()), limits.unwantedBody).unref();
@@ -107,7 +107,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
       const { context } = error as { context?: object };
       return reply.code(status).send({ error: { ...described, ...(context ? { context } : {}) } });
     }
-    // What went wrong inside is for the log, not for whoever asked.
+    // Internal errors go to the log, not to the client.
     request.log.error({ err: error }, 'request failed');
     return reply.code(status).send({ error: { ...described, message: 'the server failed' } });
   });

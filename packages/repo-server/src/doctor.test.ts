@@ -16,7 +16,7 @@ test('each fault of a server’s folder is found, and none hides another', async
     (await diagnose(serverChecks(directory, (folder) => new DirectoryStore(folder), new Date())))
       .map(({ code }) => code)
       .filter((code) => code !== 'DISK_LOW');
-  // It was never started: nobody gave it the package, and nothing is published.
+  // It was never started: it has no package, and nothing is published.
   const missing = ['PACKAGE_MISSING', 'PACKAGE_MISSING', 'PACKAGE_MISSING'];
   assert.deepEqual(await codes(), [...missing, 'NOTHING_PUBLISHED']);
   if (process.platform !== 'win32') {

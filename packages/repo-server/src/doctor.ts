@@ -1,4 +1,4 @@
-/** What is wrong with a server's folder, each with how to mend it. Reads only; works beside a running server. */
+/** Finds what is wrong with a server's folder, and how to repair each finding. Reads only; works while a server runs. */
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { shippedFiles, type Check } from '@countersign/protocol/node';
@@ -12,7 +12,7 @@ import { stateFolder } from './state-folder.ts';
 
 const littleSpace = 1 << 30;
 
-/** In the order in which what they find should be mended. @throws SERVER_MISSING */
+/** In the order in which findings should be repaired. @throws SERVER_MISSING */
 export function serverChecks(directory: string, open: (directory: string) => RepositoryStore, now: Date): Check[] {
   const state = stateFolder(directory);
   if (!existsSync(state)) throw serverError('SERVER_MISSING', `${directory} holds no server`);

@@ -1,4 +1,4 @@
-/** The server's codes. */
+/** The server's error codes. */
 import { errorsOf } from '@countersign/protocol';
 
 export const serverErrorTable = {

@@ -1,4 +1,4 @@
-/** One process for one folder; the system gives the lock back when the process dies. */
+/** Lets only one process use a folder; the system releases the lock when the process dies. */
 import { join } from 'node:path';
 import { takeLock, type ExclusiveLock } from '@countersign/protocol/node';
 import { serverError } from './errors.ts';

@@ -1,6 +1,7 @@
 /**
- * The online keys: snapshot and timestamp. They live on the server because they sign without a person; with them alone nobody can
- * alter what devices install, only withhold it until the offline roles expire. Kept in a file of the service account.
+ * Keeps the online keys: snapshot and timestamp. They are on the server because they sign without a person. With them alone
+ * nobody can alter what devices install, only withhold it until the offline roles expire. They are kept in a file of the service
+ * account.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Writes snapshot and timestamp. Pure but for signing: from what is published and what is new to the next versions.
- * A snapshot lives 7 days, a timestamp 1 day; each is renewed when half of that is over.
+ * Makes the next versions of snapshot and timestamp from what is published and what is new. Pure except for signing. A snapshot
+ * is valid for 7 days, a timestamp for 1 day; each is renewed when half of that is over.
  */
 import {
   issuedField,

@@ -20,7 +20,7 @@ const sourceOf = (files: ReadonlyMap<string, Buffer>): MetadataSource => ({
   },
 });
 
-/** The repository's publication as it would be judged, with what a test changes. */
+/** The gate's input for the repository's publication, with a test's changes. */
 function inputOf(repository: PublishedRepository, change: Partial<GateInput> = {}): GateInput {
   const target = (path: string, digest: string): Buffer | undefined =>
     repository.files.get(`targets/${consistentTargetName(path, digest)}`);

@@ -1,6 +1,6 @@
 /**
- * The publish gate: a publication is judged as a device would judge it, from the shipped root and from the state before, by both
- * verifiers, with the profile and with everything that the repository carries. What a device would refuse is never published.
+ * The publish gate: judges a publication as a device would, from the shipped root and from the state before. It uses both
+ * verifiers, the profile and everything that the repository carries. Must never publish what a device would refuse.
  */
 import { checkDocumentListed, messageOf, codeOf, issuedTime, sha256, type TrustedState } from '@countersign/protocol';
 import {
@@ -17,12 +17,12 @@ import { checkContents, type RepositoryView, type ShippedChains } from './releas
 export interface GateInput {
   readonly shippedRoot: Uint8Array;
   readonly shippedChains: ShippedChains;
-  /** The repository as it would be. */
+  /** The repository after this publication. */
   readonly next: MetadataSource;
-  /** The repository as it is; null before the first publication. */
+  /** The repository now; null before the first publication. */
   readonly before: MetadataSource | null;
   readonly now: Date;
-  /** The bytes of a target of the new or old repository by path and digest; null where there is none. */
+  /** The bytes of a target of the new or old repository by path and digest; null if it is absent. */
   readTarget(path: string, digest: string): Promise<Buffer | null>;
   /** Whether a target's file is there, staged or stored. */
   hasTarget(path: string, digest: string, length: number): Promise<boolean>;
@@ -58,11 +58,11 @@ export async function checkPublication(input: GateInput): Promise<TrustedState> 
   }
 }
 
-/** What no publisher can mend: this machine's disk, memory or processes. */
+/** Failures that a publisher cannot repair: this machine's disk, memory or processes. */
 const isOwnFault = (code: string | undefined): boolean =>
   ['FILE_READ', 'FILE_WRITE', 'DISK_FULL', 'VERIFIER_FAILED'].includes(code ?? '') || /^E[A-Z0-9]+$/.test(code ?? '');
 
-/** What this publication lists anew: what stood there before was confirmed when it came. */
+/** The paths that this publication newly lists; older ones were confirmed when they came. */
 function newPaths(next: RepositoryView, before: RepositoryView | null): string[] {
   return [...next.roles].flatMap(([name, { signed }]) => {
     const known = before?.roles.get(name)?.signed.targets ?? {};
@@ -73,7 +73,7 @@ function newPaths(next: RepositoryView, before: RepositoryView | null): string[]
   });
 }
 
-/** A device that followed the repository until now must be able to go on. */
+/** Checks that a device which followed the repository until now can go on. */
 async function checkFromBefore(input: GateInput, before: MetadataSource): Promise<RepositoryView> {
   const store = memoryStore();
   const options = { store, shippedRoot: input.shippedRoot, profile: 'strict' } as const;
@@ -82,7 +82,7 @@ async function checkFromBefore(input: GateInput, before: MetadataSource): Promis
     stamped.kind === 'found'
       ? issuedTime((JSON.parse(Buffer.from(stamped.bytes).toString()) as { signed: never }).signed)
       : undefined;
-  // As it was when it was issued: by now it may have expired, which is what a publication mends.
+  // Judged at the time when it was issued: it may have expired since, and a publication cures that.
   const session = await refresh({ ...options, source: before, now: issued ?? input.now });
   const view = await viewOf(session, input);
   await viewOf(await refresh({ ...options, source: input.next, now: input.now }), input);
@@ -91,9 +91,9 @@ async function checkFromBefore(input: GateInput, before: MetadataSource): Promis
 
 async function viewOf(session: MetadataSession, { readTarget }: GateInput): Promise<RepositoryView> {
   for (const { name, paths } of session.state.targets.get('targets')?.signed.delegations?.roles ?? []) {
-    // A path of the role that no release has: the search loads the role.
+    // A path of the role that no release uses, so that the search loads the role.
     await lookUp(session, paths![0]!.replaceAll('*', '-'));
-    // equivalent: the profile gives each role paths of its own, so none hides another
+    // equivalent: the profile gives each role its own paths, so none hides another
     if (!session.state.targets.has(name)) throw serverError('PUBLICATION_REFUSED', `role ${name} cannot be reached`);
   }
   const roles = new Map([...session.state.targets].filter(([name]) => name !== 'targets'));

@@ -1,6 +1,6 @@
 /**
- * A publication from its announcement to its commit. Announcing is idempotent: the same content has the same id, so a publisher who lost
- * the line or the answer just does it again.
+ * Handles a publication from its announcement to its commit. Announcing is idempotent: the same content has the same id, so a
+ * publisher who lost the connection or the answer just repeats it.
  */
 import { Buffer } from 'node:buffer';
 import { statSync } from 'node:fs';
@@ -22,10 +22,10 @@ import {
 export interface Scanner {
   /** Whether anything is scanned at all. */
   readonly active: boolean;
-  /** Throws where something was found, or could not be scanned: nothing is published then. */
+  /** Throws if something was found or could not be scanned: then nothing is published. */
   scan(file: string): Promise<void>;
 }
-/** Until a scanner is configured; every publication says so. */
+/** Used until a scanner is configured; every publication says so. */
 export const noScanner: Scanner = { active: false, scan: () => Promise.resolve() };
 
 export interface PublicationsOptions {
@@ -111,7 +111,7 @@ export class Publications {
       const last = new Map(request.targets.map(({ sha256: digest }, index) => [digest, index]));
       for (const [index, { path, sha256: digest }] of request.targets.entries()) {
         if (!staging.isWhole(digest)) continue;
-        // Whoever needs it last takes the staged file, the others a copy.
+        // The last target that needs it takes the staged file, the others a copy.
         const taken = last.get(digest) === index && !wanted.has(digest);
         const file = taken ? staging.whole(digest) : await staging.copy(digest);
         await repository.store.adopt(`targets/${consistentTargetName(path, digest)}`, file);
@@ -179,7 +179,7 @@ export class Publications {
     return target.length;
   }
 
-  /** Whether the server died, or the answer got lost, after this very publication was done. */
+  /** Whether exactly this publication was already done, before the server died or the answer got lost. */
   async #isStanding(offline: ReadonlyMap<string, Buffer>, { snapshot }: Current): Promise<boolean> {
     const { repository } = this.#options;
     const names = [...offline.keys()].filter((name) => roleOfFile(name) !== 'root');
@@ -188,7 +188,7 @@ export class Publications {
     return names.length > 0;
   }
 
-  /** Whoever was first wins: a role may only follow the version that its change was made from. @throws PUBLICATION_CONFLICT */
+  /** The first publisher wins: a role may only follow the version from which its change was made. @throws PUBLICATION_CONFLICT */
   async #checkBase(
     bases: Readonly<Record<string, number>>,
     offline: ReadonlyMap<string, Buffer>,
@@ -203,7 +203,7 @@ export class Publications {
       const stands =
         role === 'root' ? (current?.root.version ?? 0) : (current?.snapshot.meta[`${role}.json`]?.version ?? 0);
       const base = Object.hasOwn(bases, role) ? bases[role]! : 0;
-      // This very publication broke off between its root and its timestamp: devices follow the root already.
+      // This same publication broke off between its root and its timestamp: devices already follow the root.
       if (role === 'root' && base < stands && (await this.#holdsRoots(offline, base + 1, stands))) continue;
       if (base !== stands)
         throw serverError(

@@ -1,6 +1,6 @@
 /**
- * The published metadata in memory: what is served, ready with its ETag. Loaded once, then told of every file that is put. Versioned
- * files never change; `timestamp.json` is replaced whole.
+ * Keeps the published metadata in memory, ready to serve with its ETag. It is loaded once and then told of every file that is
+ * put. Versioned files never change; `timestamp.json` is replaced as a whole.
  */
 import { sha256 } from '@countersign/protocol';
 import type { RepositoryStore } from './repository-store.ts';
@@ -23,7 +23,7 @@ export class PublishedMetadata {
     }
   }
 
-  /** `digest` is the sha256 of these bytes where the caller has it. */
+  /** `digest` is the sha256 of these bytes, if the caller has it. */
   put(name: string, bytes: Buffer, digest = sha256(bytes)): void {
     this.#files.set(name, { bytes, etag: `"${digest.slice(0, 32)}"`, immutable: name !== 'timestamp.json' });
   }

@@ -1,7 +1,7 @@
 /**
- * Who may publish. An API key is 32 random bytes, shown once and kept as sha256: there is nothing to guess, so nothing slow is
- * needed. The file is read at each request, so a revocation counts at once. Being a publisher signs nothing: what is published
- * must carry the signatures of the roles.
+ * Keeps the list of who may publish. An API key is 32 random bytes, shown once and kept as sha256. It cannot be guessed, so a
+ * slow hash is not needed. The file is read at each request, so a revocation takes effect at once. A publisher's key does not
+ * sign: what is published must carry the signatures of the roles.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { dirname, join } from 'node:path';
@@ -29,7 +29,7 @@ export class PublisherList {
   readonly #file: string;
   readonly #patience: number;
 
-  /** `patience`: milliseconds that a change waits for one of another process. */
+  /** `patience`: milliseconds that a change waits for a change by another process. */
   constructor(directory: string, patience = 5000) {
     this.#file = join(directory, 'publishers.json');
     this.#patience = patience;
@@ -40,7 +40,7 @@ export class PublisherList {
     return bytes ? publishersFormat.check(parseJson(bytes, this.#file, 1 << 20), this.#file).publishers : {};
   }
 
-  /** The new key: the only time that it is seen. @throws PUBLISHER_NAME STORE_CONFLICT */
+  /** Returns the new key; it is never shown again. @throws PUBLISHER_NAME STORE_CONFLICT */
   add(name: string, now: Date): string {
     if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name))
       throw serverError('PUBLISHER_NAME', 'the name has characters other than a-z, 0-9 and dash');
@@ -60,7 +60,7 @@ export class PublisherList {
     });
   }
 
-  /** Whose key stands in the header. @throws PUBLISHER_UNKNOWN */
+  /** The publisher whose key is in the header. @throws PUBLISHER_UNKNOWN */
   authenticate(authorization: string | undefined): string {
     const given = /^Bearer ([\x21-\x7e]{1,200})$/.exec(authorization ?? '')?.[1];
     const digested = digest(given ?? '');
@@ -92,7 +92,7 @@ export class PublisherList {
     });
   }
 
-  /** One change at a time, by whatever process: none may undo a revocation that it did not see. */
+  /** One change at a time among all processes: none may undo a revocation that it did not see. */
   #exclusively(work: () => void): void {
     const lock = takeLock(`${this.#file}.lock.db`, this.#patience);
     if (!lock) throw serverError('STORE_CONFLICT', `${this.#file} is being changed by another process`);

@@ -1,4 +1,7 @@
-/** Whether the repository is well: what expires when, and who must act. Green, amber (act soon) or red (devices refuse, or will within a day). */
+/**
+ * Reports whether the repository is healthy: what expires when, and who must act. Green, amber (act soon) or red (devices refuse,
+ * or will within a day).
+ */
 import { openMetadata, metadataFileName } from '@countersign/protocol';
 import type { Repository } from './repository.ts';
 
@@ -8,7 +11,7 @@ export interface Concern {
   readonly code: 'NOTHING_PUBLISHED' | 'ROLE_MISSING' | 'ROLE_EXPIRED' | 'ROLE_EXPIRES' | 'RENEWAL_FAILED';
   readonly colour: Colour;
   readonly what: string;
-  /** Who mends it. */
+  /** Who must repair it. */
   readonly who: 'operator' | 'key holders' | 'release management' | 'security team' | 'component team';
 }
 
@@ -38,7 +41,7 @@ const owners: Record<string, Concern['who']> = {
   timestamp: 'operator',
 };
 
-/** Reads what is published; nothing is verified here that the gate has not verified. */
+/** Reads what is published without verifying it: the gate did that. */
 export async function readReadiness(
   repository: Repository,
   scanned: boolean,

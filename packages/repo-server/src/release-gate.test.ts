@@ -13,7 +13,7 @@ import { checkContents, type RepositoryView } from './release-gate.ts';
 type Listed = Record<string, { length: number; hashes: Record<string, string> }>;
 type Bend = (targets: Listed, role: string) => void;
 
-/** What the repository publishes now; `bend` changes what a role lists, as its own signers could. */
+/** What the repository publishes now; `bend` changes what a role lists, as the role's own signers could. */
 function viewOf(repository: PublishedRepository, bend: Bend = () => undefined): RepositoryView {
   const roles = new Map<string, TrustedTargets>();
   for (const role of repository.keys.keys()) {

@@ -1,7 +1,7 @@
 /**
- * The publish gate for what TUF merely carries: authority chains, revocations, channels and releases, each judged by the very code that
- * devices use (`judgeRelease`) and refused with the code that they would give. Only what is new is judged: a release may be revoked,
- * or its signer leave, without stopping every later publication.
+ * The publish gate for what TUF merely carries: authority chains, revocations, channels and releases. Each is judged by the same
+ * functions that devices use (`judgeRelease`) and refused with the code that they would give. Only what is new is judged. So a
+ * release may be revoked, or its signer leave, without stopping every later publication.
  */
 import {
   authorityPath,
@@ -50,7 +50,7 @@ interface Judging {
   readonly next: RepositoryView;
   readonly codesign: CodesignAuthority;
   readonly revocations: Revocations;
-  /** Releases that were judged good, each by what named it. */
+  /** Releases that were judged good, each with what named it. */
   readonly judged: Set<string>;
   readonly bundles: Map<string, () => ReleaseBundles>;
 }
@@ -59,7 +59,8 @@ const keyOf = ({ component, version, platform }: ReleaseName): string => `${comp
 const offerKey = (offer: Offer): string => `${keyOf(offer)} ${offer.release}`;
 
 /**
- * In the order in which a device comes to it, so that the code is a device's. What only the gate asks is PUBLICATION_REFUSED.
+ * Checks in the order of a device, so that the code is the one that a device gives. Checks that only the gate makes give
+ * PUBLICATION_REFUSED.
  * @throws PUBLICATION_REFUSED AUTHORITY_* CODESIGN_* RELEASE_* OFFER_RELEASE TRUST_DOCUMENT DOWNLOAD_NOT_LISTED CHANNEL_* FORMAT_*
  */
 export async function checkContents(
@@ -103,7 +104,7 @@ interface ReleaseFiles extends ReleaseName {
   readonly paths: readonly string[];
 }
 
-/** Releases with a file that was not listed just so before. */
+/** Releases with a file that is new or listed differently than before. */
 function newReleases(role: TrustedTargets, before: TrustedTargets | undefined): ReleaseFiles[] {
   const groups = new Map<string, ReleaseFiles & { paths: string[]; fresh: boolean }>();
   for (const [path, target] of Object.entries(role.signed.targets)) {
@@ -120,7 +121,7 @@ function newReleases(role: TrustedTargets, before: TrustedTargets | undefined): 
   return [...groups.values()].filter(({ fresh }) => fresh);
 }
 
-/** By the code of devices; and nothing may lie beside it that was not code-signed. */
+/** Judges by the code of devices; and every listed file of the release must be code-signed. */
 async function judge(judging: Judging, { paths, ...name }: ReleaseFiles, release: string | null): Promise<void> {
   const { component, version, platform } = name;
   const { next, codesign, revocations, judged } = judging;
@@ -138,7 +139,7 @@ async function judge(judging: Judging, { paths, ...name }: ReleaseFiles, release
   judged.add(key);
 }
 
-/** Each bundle file is read once, however many offers name its release. */
+/** Reads each bundle file once, even if several offers name its release. */
 async function bundlesAt({ next, bundles }: Judging, path: string): Promise<() => ReleaseBundles> {
   const known = bundles.get(path) ?? bundleFile(await next.read(path, maximumBundleBytes));
   bundles.set(path, known);
@@ -147,7 +148,7 @@ async function bundlesAt({ next, bundles }: Judging, path: string): Promise<() =
 
 interface ReadChannel {
   readonly channel: Channel;
-  /** Offers that stood in it before. */
+  /** Offers that it held before. */
   readonly standing: ReadonlySet<string>;
 }
 
@@ -169,7 +170,10 @@ async function readChannels(next: RepositoryView, before: RepositoryView | null)
   return read;
 }
 
-/** What is offered for the first time, or has files that are new, changed or gone; of every other offer only that two persons still stand behind it. */
+/**
+ * Judges what is newly offered or has files that are new, changed or gone. Of every other offer it checks only that two persons
+ * still stand behind it.
+ */
 async function checkOffers(
   judging: Judging,
   { channel, standing }: ReadChannel,
@@ -201,8 +205,8 @@ function pathsOf({ roles }: RepositoryView, { component, version, platform }: Re
 }
 
 /**
- * Who signs the component's role may change; what was on offer with two persons behind it must then still have two, or devices would
- * refuse it from now on. What they refuse for another reason is no matter of who signs.
+ * The signers of a component's role may change. What was on offer with two persons behind it must then still have two, or devices
+ * would refuse it from now on. Other reasons for a refusal do not depend on the signers and are ignored.
  */
 async function checkStillTwoPersons(
   judging: Judging,

@@ -117,7 +117,7 @@ test('each file of a publication is hashed once, and a renewed timestamp names t
     [],
   );
   assert.equal(Object.keys(others).length, first.length + 1);
-  // Once for devices, once for whoever replaces it next.
+  // Once for devices, once for the next replacement.
   assert.equal(timestamp, 2);
   const before = await repository.current();
   signed.time = new Date(signed.time.getTime() + 13 * 3_600_000);

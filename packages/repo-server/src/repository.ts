@@ -1,7 +1,7 @@
 /**
- * The live repository: what is published now, and the only place that changes it. One change at a time. Order makes it safe to die at
- * any point: artifacts, roles, snapshot, roots, and the timestamp last by compare-and-swap; until then devices see the old repository,
- * and a version that a death took is skipped.
+ * The live repository: what is published now, and the only module that changes it. One change at a time. The order of writing
+ * makes it safe to die at any point: artifacts, roles, snapshot, roots, and the timestamp last by compare-and-swap. Until then
+ * devices see the old repository. A version number that an interrupted change used is skipped.
  */
 import { Buffer } from 'node:buffer';
 import {
@@ -35,7 +35,7 @@ export interface Current {
 /** The next state, made and signed but not written. */
 export interface Prepared {
   readonly files: ReadonlyMap<string, Buffer>;
-  /** The sha256 of files that was computed on the way, by name. */
+  /** The sha256 of files, where it was already computed, by name. */
   readonly digests: ReadonlyMap<string, string>;
   readonly timestamp: number;
   readonly snapshot: number;
@@ -69,7 +69,7 @@ export class Repository {
     return { root: await this.#newestRoot(), timestamp, snapshot, etag: stamped.etag };
   }
 
-  /** A view of the published metadata with `files` laid over it. */
+  /** The published metadata as it looks with `files` added or replaced. */
   overlay(files: ReadonlyMap<string, Buffer>): MetadataSource {
     return {
       fetch: async (name) => {
@@ -122,7 +122,7 @@ export class Repository {
     return { files, digests, timestamp: timestampVersion, snapshot: snapshotVersion, etag: current?.etag ?? null };
   }
 
-  /** Writes what was prepared: devices see nothing of it before the last step. @throws STORE_CONFLICT PUBLICATION_VERSION_TAKEN */
+  /** Writes what was prepared: devices see none of it before the last step. @throws STORE_CONFLICT PUBLICATION_VERSION_TAKEN */
   async write({ files, digests, etag }: Prepared): Promise<void> {
     const order = (name: string): number => (name.endsWith('.snapshot.json') ? 1 : name.endsWith('.root.json') ? 2 : 0);
     const versioned = [...files].filter(([name]) => name !== 'timestamp.json').sort(([a], [b]) => order(a) - order(b));
@@ -156,7 +156,7 @@ export class Repository {
 
   async #renewTimestamp({ root, timestamp, snapshot, etag }: Current, now: Date): Promise<Prepared> {
     const version = timestamp.version + 1;
-    // The same snapshot as before, as the timestamp before describes it.
+    // The snapshot stays, so it is described as in the timestamp before.
     const described = timestamp.meta['snapshot.json'];
     const files = new Map([['timestamp.json', writeTimestamp(version, described, now, this.#keys, root)]]);
     return { files, digests: new Map(), timestamp: version, snapshot: snapshot.version, etag };

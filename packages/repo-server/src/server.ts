@@ -1,5 +1,5 @@
 /**
- * A running server: it holds the folder's lock, serves, publishes and renews the online roles by itself until it is told to stop.
+ * Runs a server: it holds the folder's lock, serves, publishes and renews the online roles by itself until it is told to stop.
  */
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
@@ -32,7 +32,7 @@ import { stateFolder } from './state-folder.ts';
 export interface ServerOptions {
   /** The folder of `metadata/` and `targets/`; the server's own state lies in `server/` below it. */
   readonly directory: string;
-  /** The shipped package; taken over at the first start, and must stay the same. */
+  /** The shipped package; copied at the first start, and must stay the same. */
   readonly root?: string | undefined;
   readonly codesign?: string | undefined;
   readonly devices?: string | undefined;
@@ -68,7 +68,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await metadata.load(store);
     const repository = new Repository(store, metadata, readOnlineKeys(state), clock);
     const staging = new Staging(makeStaging(directory));
-    // Not beside a commit, which takes files out of the staging folder.
+    // Not during a commit, which takes files out of the staging folder.
     const tidy = (): Promise<void> =>
       repository.exclusively(() => {
         staging.collect(new Date(clock().getTime() - stagingMilliseconds));
@@ -90,7 +90,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         failure = null;
       } catch (error) {
         const { code, message } = describeError(error);
-        // The words are for the log: whoever asks for readiness may be anybody.
+        // The message is for the log only: anybody may ask for readiness.
         failure = code;
         if (logger) logger.error({ code }, `renewing online roles: ${message}`);
       }
@@ -117,7 +117,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}/`,
       close: async () => {
         clearInterval(timer);
-        // What is under way may end, and its connection with it; what does not end keeps the server only so long.
+        // Running requests may end, and their connections with them; those that do not end hold the server only for a limited time.
         const idle = setInterval(() => app.server.closeIdleConnections(), 100);
         const hanging = setTimeout(
           () => app.server.closeAllConnections(),
@@ -142,7 +142,7 @@ function makeStaging(directory: string): string {
   return folder;
 }
 
-/** Trust is given once, by the operator, and never by whoever publishes first. @throws SERVER_ROOT */
+/** The operator gives trust once; the first publisher never does. @throws SERVER_ROOT */
 function takeShipped(state: string, given: Pick<ServerOptions, ShippedFile>): ShippedPackage {
   const take = (part: ShippedFile): Buffer => {
     const name = shippedFiles[part];

@@ -1,6 +1,6 @@
 /**
- * Uploads before they are published: blobs named by their digest, whole or growing, and the publications that want them. A blob may be
- * shared by publications and continued after a restart. Nothing here is served.
+ * Keeps uploads before they are published: blobs named by their digest, complete or growing, and the publications that want them.
+ * Publications may share a blob, and an upload may continue after a restart. Nothing here is served.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -51,7 +51,7 @@ export const PublicationRequest = Type.Object(
       ),
       { maxItems: 5000 },
     ),
-    /** The version of each role that the change was made from; 0 for a role that was not there. */
+    /** The version of each role from which the change was made; 0 for a new role. */
     base: MapOf(RoleName, Version, { maxProperties: 1100 }),
   },
   closed,
@@ -76,11 +76,11 @@ const Stored = Type.Object(
 export type StoredPublication = Static<typeof Stored>;
 const storedFormat = format('stored publication', Stored, 64 << 20);
 
-/** Bytes of a blob on their way. */
+/** Incoming bytes of a blob. */
 export interface Upload {
   /** Where in the blob they begin. */
   readonly offset: number;
-  /** How many they say they are; null where they do not. */
+  /** Their announced number; null if it was not announced. */
   readonly length: number | null;
   readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
@@ -106,12 +106,12 @@ export class Staging {
     writeDurable(this.#publication(id), storedFormat.serialize(publication));
   }
 
-  /** Where the whole blob lies; its digest was checked when it became whole. */
+  /** The file of a complete blob; its digest was checked when it was completed. */
   whole(sha256: string): string {
     return join(this.#directory, 'blobs', sha256);
   }
 
-  /** Bytes that are there. */
+  /** How many bytes have arrived. */
   received(sha256: string): number {
     for (const file of [this.whole(sha256), `${this.whole(sha256)}.part`]) {
       try {
@@ -126,9 +126,9 @@ export class Staging {
   isWhole = (sha256: string): boolean => existsSync(this.whole(sha256));
 
   /**
-   * Appends to a blob, and makes it whole when all is there and its digest is right. Two uploads of one blob do not
-   * meet: the second is told where the first stands.
-   * @throws PUBLICATION_BLOB DISK_FULL; what came in order is kept, except bytes whose digest is wrong
+   * Appends to a blob, and completes it when all bytes have arrived and its digest is right. Two uploads of one blob do not mix:
+   * the second is told how far the first is.
+   * @throws PUBLICATION_BLOB DISK_FULL; bytes that came in order are kept, unless the digest is wrong
    */
   async append(sha256: string, length: number, { offset, length: coming, chunks }: Upload): Promise<number> {
     if (this.isWhole(sha256)) return length;
@@ -157,8 +157,8 @@ export class Staging {
   }
 
   /**
-   * Makes a blob whole of which all bytes came, but whose upload a death or a broken line ended before that was seen; true when it is
-   * whole. What can never become it is removed.
+   * Completes a blob whose bytes all arrived, but whose upload was cut off (by a crash or a broken connection) before that was
+   * noticed. True if it is complete. Bytes that can never become the blob are removed.
    */
   async complete(sha256: string, length: number): Promise<boolean> {
     const part = `${this.whole(sha256)}.part`;
@@ -173,7 +173,7 @@ export class Staging {
     }
   }
 
-  /** A durable copy of a whole blob, which somebody takes over. */
+  /** A durable copy of a complete blob, for the caller to move away. */
   async copy(sha256: string): Promise<string> {
     const copy = `${this.whole(sha256)}.copy`;
     await copyFile(this.whole(sha256), copy);
@@ -181,7 +181,7 @@ export class Staging {
     return copy;
   }
 
-  /** False where its digest is another one; the bytes are gone then. */
+  /** False if its digest is wrong; the bytes are then removed. */
   async #makeWhole(sha256: string): Promise<boolean> {
     const part = `${this.whole(sha256)}.part`;
     if ((await digestOf(part)) !== sha256) {
@@ -193,7 +193,7 @@ export class Staging {
     return true;
   }
 
-  /** Digests of what open publications other than this one announced. */
+  /** Digests that other open publications announced. */
   wantedBeside(id: string): Set<string> {
     const wanted = new Set<string>();
     for (const name of readdirSync(join(this.#directory, 'publications'))) {
@@ -204,7 +204,7 @@ export class Staging {
     return wanted;
   }
 
-  /** Removes publications that are older than `before` and blobs that none of the rest wants. */
+  /** Removes publications older than `before`, and blobs that no other publication wants. */
   collect(before: Date): void {
     const wanted = new Set<string>();
     for (const name of readdirSync(join(this.#directory, 'publications'))) {
@@ -245,7 +245,7 @@ async function appendTo(
     return total;
   } catch (cause) {
     if (codeOf(cause)?.startsWith('PUBLICATION_')) throw cause;
-    // The line broke: what came stays for the next request.
+    // The connection broke: what arrived stays for the next request.
     if (codeOf(cause) === 'ENOSPC' || codeOf(cause) === 'EDQUOT') throw writeFailure(file, 'receiving', cause);
     throw serverError('PUBLICATION_BLOB', `the upload of ${shortDigest(sha256)} broke off at ${total} bytes`, {
       cause,

@@ -1,6 +1,6 @@
 /**
  * The approval on a terminal: the plan in words, the terms to read, then one question for each capability whose default is to
- * keep it off, then who signs. Nothing is signed before the last question; ending any question changes nothing.
+ * keep it off, then who signs. Nothing is signed before the last question; leaving at any question changes nothing.
  */
 import { confirm, isCancel, select, text } from '@clack/prompts';
 import { textFor, type Plan } from '@countersign/protocol';
@@ -15,7 +15,7 @@ const orCancel = <T>(answer: T): Exclude<T, symbol> => {
   return answer as Exclude<T, symbol>;
 };
 
-/** Columns to fill: what can be read at ease. */
+/** The number of columns to fill: as many as are easy to read. */
 export const screenWidth = (): number => Math.min(Math.max(process.stdout.columns || 100, 40), 110);
 
 /** Shows the plan and asks each decision. */
@@ -63,7 +63,7 @@ export async function askDecisions(
   return { decisions, terms };
 }
 
-/** Which account signs. */
+/** Asks which account signs. */
 export const askAccount = async (): Promise<string> =>
   orCancel(
     await text({
@@ -72,6 +72,6 @@ export const askAccount = async (): Promise<string> =>
     }),
   );
 
-/** A reason in the person's words. */
+/** Asks for a reason in the person's own words. */
 export const askReason = async (message: string): Promise<string> =>
   orCancel(await text({ message, validate: (value) => (value ? undefined : 'a few words are needed') }));

@@ -1,4 +1,4 @@
-/** `countersign-device path|exec`: what runs, found by its name; live folders never move. */
+/** `countersign-device path|exec`: finds or runs an installed component by its name; folders in use never move. */
 import { spawn } from 'node:child_process';
 import type { Command } from 'commander';
 import { codeOf } from '@countersign/protocol';

@@ -1,6 +1,6 @@
 /**
- * `countersign-device init`: makes a device. It takes over the shipped package (root 1 and version 1 of both authority chains),
- * makes the device's own key and rollout seed, and asks nobody: trust comes from the package alone.
+ * `countersign-device init`: makes a device. It copies the shipped package (root 1 and version 1 of both authority chains) and
+ * makes the device's own key and rollout seed. It asks no server and no person: trust comes from the package alone.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
@@ -107,7 +107,7 @@ function readPackage(folder: string): ShippedPackage {
   return { root: read(shippedFiles.root), codesign: read(shippedFiles.codesign), devices: read(shippedFiles.devices) };
 }
 
-/** Server URLs: https, or http on this machine's own loopback (tests and the demo). Always ending in a slash. */
+/** Server URLs: https, or http on this machine's own loopback (tests and the demo). They always end in a slash. */
 function collectUrl(text: string, before: readonly string[] | undefined): string[] {
   let url: URL;
   try {

@@ -1,4 +1,4 @@
-/** `countersign-device check|plan|approve|decline|hold`: what is on offer here, and a person's answer to it. */
+/** `countersign-device check|plan|approve|decline|hold`: shows what is on offer here, and takes a person's answer to it. */
 import { shortDigest, timeText } from '@countersign/protocol';
 import { InvalidArgumentError, type Command } from 'commander';
 import { canAsk, writeDurable, type Terminal } from '@countersign/protocol/node';

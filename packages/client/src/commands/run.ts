@@ -1,4 +1,4 @@
-/** `countersign-device run|install|rollback`: what changes the running generation. */
+/** `countersign-device run|install|rollback`: the commands that change the running generation. */
 import { InvalidArgumentError, type Command } from 'commander';
 import type { ProgressBar, Terminal } from '@countersign/protocol/node';
 import { findPlan } from '../consent/plan-releases.ts';
@@ -49,7 +49,7 @@ export function addRunCommands(program: Command): void {
   );
 }
 
-/** A change that was taken back because a component was not well is a failure, told with its reason. */
+/** A change that was rolled back because a component was unhealthy is a failure, reported with its reason. */
 function tell(terminal: Terminal, outcome: PlanOutcome, running: number): void {
   if (outcome.outcome === 'rolled-back') process.exitCode = 1;
   const words: string[] = [];
@@ -59,7 +59,7 @@ function tell(terminal: Terminal, outcome: PlanOutcome, running: number): void {
   terminal.answer(outcome, () => terminal.print([...words, `generation ${running} runs`].join('; ')));
 }
 
-/** Bars for what takes long, a note for each other step. */
+/** Progress bars for long steps, a note for each other step. */
 function progressOn(terminal: Terminal): { onProgress: (progress: InstallProgress) => void; end: () => void } {
   let bar: ProgressBar | null = null;
   let shown = '';

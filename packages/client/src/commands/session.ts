@@ -1,4 +1,4 @@
-/** What every command begins with: the device of `--dir`, and the person who signs, by prompt or by password file. */
+/** Opens what every command begins with: the device of `--dir`, and the person who signs, by prompt or by password file. */
 import { readFileSync } from 'node:fs';
 import { isCancel, password as askPassword } from '@clack/prompts';
 import type { Command } from 'commander';
@@ -9,7 +9,7 @@ import { clientError } from '../device/errors.ts';
 import type { Asker } from '../service/handlers.ts';
 import { closeConnections } from '../trust/refresh.ts';
 
-/** Opens the device for one command and closes it whatever happens. */
+/** Opens the device for one command and always closes it. */
 export async function withDevice<T>(
   command: Command,
   work: (device: Device, terminal: Terminal) => Promise<T> | T,
@@ -47,8 +47,8 @@ export async function signPersonIn(device: Device, terminal: Terminal, options: 
 }
 
 /**
- * Who asks for something that only closes or goes back: whoever may write to the device folder, or the account that is named,
- * which then signs in.
+ * Who asks for something that only closes a capability or goes back: anyone who may write to the device folder, or the named
+ * account, which then signs in.
  */
 export async function askerOf(device: Device, terminal: Terminal, options: PersonOptions): Promise<Asker> {
   if (options.account === undefined) return { by: 'command line' };

@@ -1,4 +1,4 @@
-/** `countersign-device status|history`: what runs here and what was done; nothing is changed. */
+/** `countersign-device status|history`: shows what runs here and what was done; changes nothing. */
 import { shortDigest } from '@countersign/protocol';
 import type { Command } from 'commander';
 import type { Terminal } from '@countersign/protocol/node';

@@ -1,7 +1,7 @@
 /**
- * Accounts of the people who approve on this device. Each has a P-256 key that only its password opens: scrypt, then
+ * Keeps the accounts of the people who approve on this device. Each has a P-256 key that only its password opens: scrypt, then
  * AES-256-GCM bound to the account's name and key. Invariants: an attempt counts as failed before the password is tried, so
- * neither killing the process nor trying in parallel gains a guess; waits double with each wrong password and outlive a
+ * neither killing the process nor trying in parallel gains a guess; the wait doubles with each wrong password and survives a
  * restart. Must never log, keep or return a password or a private key.
  */
 import { Buffer } from 'node:buffer';
@@ -33,7 +33,7 @@ export interface Account {
   readonly created: string;
 }
 
-/** A person who gave the password just now. Good for one answer; never stored. */
+/** A person who just gave the password. Valid for one answer; never stored. */
 export interface SignedIn extends Account {
   readonly authenticated: Date;
   /** ECDSA P-256 with SHA-256, DER. */
@@ -80,7 +80,7 @@ export interface NewAccount {
 }
 
 /**
- * Makes an account with a new key. Needs no device lock; who may write the device folder may add accounts.
+ * Makes an account with a new key. Needs no device lock; anyone who may write to the device folder may add accounts.
  * @throws ACCOUNT_NAME ACCOUNT_EXISTS ACCOUNT_PASSWORD_SHORT
  */
 export async function addAccount(device: Device, account: NewAccount): Promise<Account> {
@@ -129,7 +129,7 @@ export const listAccounts = (device: Device): Account[] =>
   (device.database.prepare('SELECT * FROM account ORDER BY name').all() as unknown as AccountRow[]).map(accountOf);
 
 /**
- * Opens the account's key with its password. Costs half a second by design, for a name that is not there too.
+ * Opens the account's key with its password. Takes half a second on purpose, even for a name without an account.
  * @throws ACCOUNT_REFUSED (no such account, or wrong password) ACCOUNT_LOCKED
  */
 export async function signIn(device: Device, name: string, password: string): Promise<SignedIn> {
@@ -147,7 +147,7 @@ export async function signIn(device: Device, name: string, password: string): Pr
   return { ...accountOf(row), authenticated: device.clock(), sign: (bytes) => sign('sha256', bytes, key) };
 }
 
-/** Puts the commitment to a person into the side table and returns it; only the commitment goes into the chain. */
+/** Keeps a person's clear names in the side table and returns their commitment; only the commitment goes into the chain. */
 function recordPerson(device: Device, account: string, printedName: string): string {
   const salt = randomBytes(16).toString('hex');
   const commitment = personCommitment(salt, account, printedName);
@@ -163,7 +163,7 @@ function beginAttempt(device: Device, name: string): AccountRow | undefined {
     if (row === undefined) return undefined;
     const now = device.clock().getTime();
     const until = row.locked_until === null ? 0 : Date.parse(row.locked_until);
-    // A clock that was far ahead and was set right must not lock somebody out for years: the longest wait bounds it.
+    // A clock that was far ahead and was corrected must not lock somebody out for years, so no wait is longer than the longest.
     if (now < until && until - now <= longestWaitSeconds * 1000 + 1000)
       throw consentError('ACCOUNT_LOCKED', `account ${name} may be tried again at ${row.locked_until!}`, {
         context: { until: row.locked_until },

@@ -1,12 +1,12 @@
 /**
- * The rules of an approval record: what a plan determines in it, and how a second person's record continues the first one's.
- * Pure. A record holds exactly what the plan asks, in the plan's order; nothing is filled in by default.
+ * The rules of an approval record: what the plan determines in it, and how a second person's record extends the first one's.
+ * Pure. A record holds exactly what the plan asks, in the plan's order. Never fills in a default.
  */
 import { Buffer } from 'node:buffer';
 import { canonicalBytes, type Approval, type ApprovalDecision, type Plan } from '@countersign/protocol';
 import { consentError } from './consent-errors.ts';
 
-/** What a person decided about each thing that a plan asks. */
+/** A person's answers to everything that a plan asks. */
 export interface Answers {
   /** Every decision that the plan asks; empty on decline. */
   readonly decisions: readonly { readonly component: string; readonly capability: string; readonly grant: boolean }[];
@@ -20,7 +20,7 @@ export interface Answer extends Answers {
   readonly answer: 'approve' | 'decline';
   /** BCP 47, of the text that was shown. */
   readonly language: string;
-  /** The text that was shown, whole. */
+  /** The whole text that was shown. */
   readonly shown: string;
   readonly reason?: string;
 }
@@ -30,7 +30,7 @@ export const meanings = {
   approve: 'I have read this change and approve its installation with exactly these decisions.',
   decline: 'I have read this change and decline it.',
 } as const;
-/** How many persons must sign: by the riskiest capability that is granted. */
+/** How many persons must sign. The riskiest granted capability decides. */
 export function personsNeeded(
   plan: Plan,
   grants: readonly { component: string; capability: string; grant: boolean }[],
@@ -74,7 +74,7 @@ export function termsOf(plan: Plan, { terms, language }: Answer): Approval['term
   return asked;
 }
 
-/** The first person's record with the second below it. @throws APPROVAL_RECORD_DIFFERS APPROVAL_SAME_PERSON */
+/** The first person's record with the second person added. @throws APPROVAL_RECORD_DIFFERS APPROVAL_SAME_PERSON */
 export function joinRecord(first: Approval, own: Approval): Approval {
   if (first.approvers.some(({ keyid }) => keyid === own.approvers[0]!.keyid))
     throw consentError('APPROVAL_SAME_PERSON', 'this account signed the record already');

@@ -212,7 +212,7 @@ test('a plan that the device does not know is not signed', async () => {
   assert.throws(() => signAnswer(device, approve('0'.repeat(64)), kim), { code: 'APPROVAL_PLAN_UNKNOWN' });
 });
 
-/** The person's own record, bent and signed again by the same account. */
+/** The person's own record, altered and signed again by the same account. */
 function bent(
   signed: SignedAnswer,
   by: SignedIn,

@@ -1,11 +1,11 @@
 /**
- * A person's answer to a plan, in two steps. `signAnswer` runs where the password was typed and makes the record, signed by the
- * account's key; it holds no secret and may travel to the process that has the device lock. `recordAnswer` runs there,
- * believes nothing of it, checks it against the plan and the accounts, adds the device's signature and keeps it: record, plan
- * state and accepted terms in one transaction, all in the audit trail. Where a plan needs two persons, the second signs the
- * first one's record with their own name added below; any other difference is refused.
+ * Takes a person's answer to a plan, in two steps. `signAnswer` runs where the password was typed and makes the record, signed by
+ * the account's key. The record holds no secret, so it may be passed to the process that has the device lock. `recordAnswer` runs
+ * there. It trusts nothing in the record, checks it against the plan and the accounts, adds the device's signature and keeps it:
+ * record, plan state and accepted terms in one transaction, all in the audit trail. Where a plan needs two persons, the second
+ * signs the first one's record with their own name added; any other difference is refused.
  *
- * An approval changes no capability: what it grants becomes effective with the generation that installs it.
+ * An approval does not change a capability: what it grants becomes effective with the generation that installs it.
  */
 import { Buffer } from 'node:buffer';
 import { createPrivateKey, createPublicKey, randomBytes, sign } from 'node:crypto';
@@ -64,17 +64,17 @@ export interface SignedAnswer {
 export interface RecordedAnswer {
   readonly plan: string;
   readonly state: Extract<PlanState, 'approved' | 'awaiting-approval' | 'declined'>;
-  /** Persons who signed, and who must. */
+  /** How many persons signed, and how many must. */
   readonly signed: number;
   readonly needed: number;
 }
 
-/** A signature counts for one answer, not for later: the password was given at most so long ago. */
+/** A signature counts only if the password was given at most this long ago. */
 const freshMilliseconds = 15 * 60_000;
 
 /**
- * Makes and signs the record of one person's answer. Where another person signed this plan before, it is that person's record
- * with this one added. @throws APPROVAL_PLAN_UNKNOWN APPROVAL_PLAN_STATE APPROVAL_RECORD APPROVAL_RECORD_DIFFERS
+ * Makes and signs the record of one person's answer. If another person already signed this plan, it is that person's record with
+ * this one added. @throws APPROVAL_PLAN_UNKNOWN APPROVAL_PLAN_STATE APPROVAL_RECORD APPROVAL_RECORD_DIFFERS
  */
 export function signAnswer(device: Device, answer: Answer, person: SignedIn): SignedAnswer {
   const { plan, state } = readPlan(device, answer.plan);
@@ -165,7 +165,7 @@ export function recordAnswer(device: Device, signed: SignedAnswer): RecordedAnsw
   });
 }
 
-/** Puts the plan off, until a time where one is given. @throws APPROVAL_PLAN_UNKNOWN APPROVAL_PLAN_STATE */
+/** Postpones the plan, until a time if one is given. @throws APPROVAL_PLAN_UNKNOWN APPROVAL_PLAN_STATE */
 export function holdPlan(device: Device, plan: string, reason: string, until: Date | null = null): void {
   checkState(plan, readPlan(device, plan).state, 'decline');
   setPlanState(device, plan, 'held', { reason, until: until === null ? null : timeText(until) });
@@ -175,13 +175,13 @@ export function holdPlan(device: Device, plan: string, reason: string, until: Da
 export const countApprovals = (device: Device): number =>
   (device.database.prepare('SELECT count(*) AS count FROM approval').get() as { count: number }).count;
 
-/** When the approval of a plan was complete; null where it never was. */
+/** When the approval of a plan became complete; null if it never did. */
 export function approvedAt(device: Device, plan: string): Date | null {
   const row = device.database.prepare('SELECT at FROM approval WHERE plan = ?').get(plan) as { at: string } | undefined;
   return row === undefined ? null : new Date(row.at);
 }
 
-/** Terms that were accepted with a plan that was installed: before that the same plan still shows them. "component version" each. */
+/** Terms accepted with a plan that was installed; until then the same plan still shows them. Each is "component version". */
 export const acceptedTerms = (device: Device): ReadonlySet<string> =>
   new Set(
     (
@@ -211,7 +211,7 @@ function checkState(plan: string, state: PlanState, answer: Answer['answer']): v
 
 function openRecord(value: unknown): { record: Approval; envelope: Envelope } {
   const envelope = envelopeFormat.check(value, 'the approval');
-  // DSSE: the payload type is signed with the payload; a record of another kind is no approval.
+  // DSSE: the payload type is signed with the payload, so a record of another kind is not an approval.
   if (envelope.payloadType !== approvalPayloadType) throw refusedRecord('it is not an approval record');
   return { envelope, record: approvalFormat.parse(payloadOf(envelope), 'the approval record') };
 }
@@ -223,7 +223,7 @@ function accountOf(device: Device, keyid: string): Account {
   return account;
 }
 
-/** 21 CFR 11.70: the signature is of this record, by the account that the record names. */
+/** 21 CFR 11.70: the signature covers this record and is by the account that the record names. */
 function checkSignature(envelope: Envelope, account: Account): void {
   const signed = signedByEnvelope(envelope);
   const signature = envelope.signatures.find(({ keyid }) => keyid === account.keyid);
@@ -246,13 +246,13 @@ function checkFresh(device: Device, authenticated: string): void {
     throw refusedRecord(`it was signed at ${authenticated}, too far from now`);
 }
 
-/** The record that one person signed and that waits for another. */
+/** The record that one person signed and that still needs another. */
 function pendingRecord(device: Device, plan: string): Approval | null {
   const pending = readSetting(device.database, 'pendingApproval');
   return pending?.plan === plan ? pending.record : null;
 }
 
-/** The device's own signature, beside the person's: the record was made on this device. */
+/** Adds the device's signature to the person's, to show that the record was made on this device. */
 function signByDevice(device: Device, envelope: Envelope): Envelope {
   const key = createPrivateKey(readSetting(device.database, 'deviceKey')!);
   const publicKey: PublicKey = {
@@ -269,7 +269,7 @@ function signByDevice(device: Device, envelope: Envelope): Envelope {
   };
 }
 
-/** Local wall time with its offset, and the zone's name: what a person reads on a paper record. */
+/** Local time with its offset, and the name of the time zone, as on a paper record. */
 function localTime(now: Date): { localTime: string; zone: string } {
   const offset = -now.getTimezoneOffset();
   const shifted = new Date(now.getTime() + offset * 60_000).toISOString().slice(0, 19);

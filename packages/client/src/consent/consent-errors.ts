@@ -1,4 +1,4 @@
-/** Codes of consent on the device: accounts and their passwords, approvals. */
+/** Error codes of consent on the device: accounts and their passwords, approvals. */
 import { errorsOf } from '@countersign/protocol';
 
 export const consentErrorTable = {

@@ -1,6 +1,6 @@
 /**
- * `--decisions FILE`: a person's answers to one plan, for use without a terminal: `{planDigest, decisions, terms}`. Every decision
- * and every term that the plan asks must be there, and nothing else: what is missing is an error, never a default.
+ * `--decisions FILE`: a person's answers to one plan, for use without a terminal: `{planDigest, decisions, terms}`. It must hold
+ * every decision and every term that the plan asks, and nothing else. Never takes a default for a missing one: that is an error.
  */
 import {
   closed,
@@ -39,7 +39,7 @@ export type DecisionsFile = Static<typeof DecisionsFile>;
 const decisionsFormat = format('decisions file', DecisionsFile);
 const maximumBytes = 1 << 20;
 
-/** A file to fill in: everything that the plan asks, each capability kept off and no terms accepted. */
+/** A file to fill in: everything that the plan asks, with each capability kept off and no terms accepted. */
 export function decisionsTemplate(plan: Plan, planDigest: string): DecisionsFile {
   return {
     planDigest,

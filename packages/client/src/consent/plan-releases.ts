@@ -1,4 +1,4 @@
-/** What the releases of a plan say about themselves, from the statements and texts that were judged when it was computed. */
+/** Reads what the releases of a plan say about themselves, from the statements and texts that were judged when it was computed. */
 import { readReleaseTexts, statementFormat, type Manifest, type Plan, type ReleaseTexts } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
@@ -7,7 +7,7 @@ import { openPlan, plansBeginning, readPlan, type StoredPlan } from '../generati
 import { keptRelease } from '../trust/kept-releases.ts';
 import type { PlanReleases } from './plan-text.ts';
 
-/** Manifests and texts by component. A component that goes is described by what runs. */
+/** Manifests and texts by component. A component that the plan removes is described by its running release. */
 export function planReleases(device: Device, plan: Plan, language: string): PlanReleases {
   const manifests = new Map<string, Manifest>();
   const texts = new Map<string, ReleaseTexts>();
@@ -27,7 +27,7 @@ export function planReleases(device: Device, plan: Plan, language: string): Plan
 }
 
 /**
- * The plan that a person names by its digest or the first 8 or more digits of it; without a name the open one.
+ * The plan that a person names by its digest or by at least the first 8 digits of it; without a name the open plan.
  * @throws NOTHING_TO_DO (nothing is open) APPROVAL_PLAN_UNKNOWN
  */
 export function findPlan(device: Device, name: string | undefined): StoredPlan {

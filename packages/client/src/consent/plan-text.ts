@@ -1,6 +1,6 @@
 /**
- * A plan in words, for the technician who approves it: the capability diff first, everything that comes from a component
- * escaped. The text is what the approval record's `shown` digest covers, so it must be a pure function of its input.
+ * Puts a plan into words for the technician who approves it: the capability diff first, everything that comes from a component
+ * escaped. The approval record's `shown` digest covers this text, so it must be a pure function of its input.
  */
 import {
   shortDigest,

@@ -1,6 +1,7 @@
 /**
- * The device's plan: computed from what is installed, decided and on offer, kept as the exact bytes that are approved. Invariants:
- * one open plan at a time; a plan that is no longer what would be done is void, its approval with it; nothing here installs.
+ * Computes the device's plan from what is installed, decided and on offer, and keeps it as the exact bytes that are approved.
+ * Invariants: one open plan at a time; a plan that differs from what would be done now is void, and so is its approval. Never
+ * installs anything.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -45,16 +46,16 @@ export interface DevicePlan {
   readonly plan: Plan;
   readonly digest: string;
   readonly omitted: readonly Omission[];
-  /** The releases of its steps, as they were judged. */
+  /** The releases of the plan's steps, as judged. */
   readonly offers: CurrentOffers;
 }
 
-/** An approval is good for so long. */
+/** How long an approval is valid. */
 const approvalMilliseconds = 14 * 24 * 3600_000;
 
 /**
- * Computes the plan and makes it the open one: null when there is nothing to approve. What was asked for before stays asked for
- * while its plan is open. Records refusals and alerts. The caller holds the device lock.
+ * Computes the plan and makes it the open one: null when there is nothing to approve. An earlier request stays in force while its
+ * plan is open. Records refusals and alerts. The caller holds the device lock.
  * @throws SOURCE_* PLAN_TOO_COMPLEX
  */
 export async function computeDevicePlan(
@@ -68,7 +69,7 @@ export async function computeDevicePlan(
   const offers = await currentOffers(device, view, view);
   warnOfInstalled(device, view);
   const open = openPlan(device);
-  // A change under way is finished by the engine, not planned over.
+  // The engine finishes a change that has begun; no new plan replaces it.
   if (open !== null && changingStates.includes(open.state)) return null;
   const isNew = (asked.requests?.length ?? 0) + (asked.removals?.length ?? 0) > 0;
   const before = readSetting(database, 'planRequests');
@@ -80,7 +81,7 @@ export async function computeDevicePlan(
   if (!isDeepStrictEqual(lastOmissions(device), result.omitted)) writeSetting(database, 'omitted', result.omitted);
   const digest = result.plan === null ? null : planDigest(result.plan);
   transact(database, () => {
-    // Somebody asked for what cannot be planned: what was open stays.
+    // A request that cannot be planned: the open plan stays.
     if (isNew && result.plan === null) return;
     voidOthers(device, digest);
     writeSetting(
@@ -97,8 +98,8 @@ export async function computeDevicePlan(
 export const lastOmissions = (device: Device): readonly Omission[] => readSetting(device.database, 'omitted') ?? [];
 
 /**
- * Right before the switch: everything computed anew, from the newest trust that can be had. `view` is null where nobody answers; then
- * the documents that were accepted last count.
+ * Right before the switch: computes everything again from the newest trust available. `view` is null where no server answers;
+ * then the documents that were accepted last count.
  * @throws PLAN_CHANGED PLAN_LAPSED PLAN_NOT_READY SOURCE_*
  */
 export async function recheckPlan(device: Device, stored: StoredPlan, view: TrustView | null): Promise<void> {
@@ -126,7 +127,7 @@ export async function recheckPlan(device: Device, stored: StoredPlan, view: Trus
 }
 
 /**
- * For the installer, between unpacking and the switch: refreshes where somebody answers, then rechecks the plan. An answer that is
+ * For the installer, between unpacking and the switch: refreshes if a server answers, then rechecks the plan. An answer that is
  * refused stops the switch; silence does not. @throws what `recheckPlan` and a refused refresh throw
  */
 export async function recheckBeforeSwitch(device: Device, digest: string): Promise<void> {
@@ -161,7 +162,7 @@ function compute(device: Device, documents: TrustDocuments, offers: CurrentOffer
   });
 }
 
-/** Everything open but this plan is void, its approval with it. */
+/** Makes every open plan but this one void, with its approval. */
 function voidOthers(device: Device, digest: string | null): void {
   const others = plansIn(device, [...undecidedStates, ...waitingStates]).filter((other) => other !== digest);
   for (const other of others)
@@ -178,7 +179,7 @@ function offerPlan(device: Device, plan: Plan, digest: string): void {
   if (over || ['void', 'lapsed', 'rolled-back'].includes(state)) setPlanState(device, digest, 'offered');
 }
 
-/** An approval that waited for 14 days counts no more. */
+/** An approval that waited for 14 days does not count any more. */
 function lapse(device: Device): void {
   const open = openPlan(device);
   if (open !== null && waitingStates.includes(open.state) && hasLapsed(device, open.digest))
@@ -190,7 +191,7 @@ function hasLapsed(device: Device, digest: string): boolean {
   return at === null || device.clock().getTime() - at.getTime() > approvalMilliseconds;
 }
 
-/** What the planner refuses is a refusal like any other; what it merely leaves out is not. */
+/** Records what the planner refuses, like any other refusal, but not what it merely leaves out. */
 function recordOmission(
   device: Device,
   { channel }: TrustDocuments,
@@ -201,7 +202,7 @@ function recordOmission(
   if (offer) recordRefusal(device, { release: offer.release, component, version, code, reason });
 }
 
-/** Says when what runs was blocked or revoked since: it keeps running, removal is a plan like any other. */
+/** Warns when a running release was blocked or revoked. It keeps running; removing it takes a plan like any other change. */
 function warnOfInstalled(device: Device, { channel, revocations }: TrustDocuments): void {
   for (const { component, version, release } of currentGeneration(device)?.components ?? []) {
     const found = new Map<string, string>();

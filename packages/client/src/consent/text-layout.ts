@@ -1,11 +1,11 @@
-/** Texts of releases on a terminal: paragraphs that were broken by hand become whole, and lines are broken where the screen ends. */
+/** Lays out the texts of releases on a terminal: joins hard-wrapped lines into paragraphs and wraps them at the screen's width. */
 import { escapeText } from '@countersign/protocol';
 
 const item = /^\s*(?:[-*]|\d{1,3}\.)\s+/;
 
 /**
- * One escaped line for each paragraph, list item and heading of a text in light Markdown, with `by` before each. A line goes on the one
- * before unless a blank line, a heading or the mark of a list item is between them.
+ * One escaped line for each paragraph, list item and heading of a text in light Markdown, with `by` before each. A line continues
+ * the one before unless a blank line, a heading or the mark of a list item separates them.
  */
 export function paragraphs(text: string, by = ''): string[] {
   const lines: string[] = [];
@@ -20,7 +20,7 @@ export function paragraphs(text: string, by = ''): string[] {
   return lines;
 }
 
-/** Breaks lines between words; what follows is indented like the text of the line, behind the mark of a list item. */
+/** Breaks lines between words; a continuation is indented like the text of its line, after the mark of a list item. */
 export function wrap(lines: readonly string[], width: number): string[] {
   return lines.flatMap((line) => {
     const lead = /^\s*(?:(?:[-*?]|\d{1,3}\.)\s+)?/.exec(line)![0];

@@ -1,6 +1,6 @@
 /**
- * Alerts: what somebody at the device should know. One open alert for each code and component; raising it again only
- * refreshes its words, so that a poll every few minutes does not fill the list. An alert is a notice, never a decision.
+ * Keeps alerts: what somebody at the device should know. There is one open alert for each code and component. Raising it again
+ * only updates its words, so that a poll every few minutes does not fill the list. An alert is a notice, never a decision.
  */
 import { messageOf, codeOf, escapeText, timeText } from '@countersign/protocol';
 import { appendAudit } from './audit.ts';
@@ -24,7 +24,7 @@ export interface NewAlert {
   readonly message: string;
 }
 
-/** Opens the alert, or renews the words of the open one. True when it is new. */
+/** Opens the alert, or updates the words of the open one. True if it is new. */
 export function raiseAlert(device: Device, { code, component = '', severity, message }: NewAlert): boolean {
   const text = escapeText(message);
   const open = device.database
@@ -57,7 +57,7 @@ export function clearAlert(device: Device, code: string, component = ''): void {
     .run(timeText(device.clock()), code, component);
 }
 
-/** Closes every open alert about the device itself whose code is one of those. */
+/** Closes every open alert about the device itself for whose code `isOver` is true. */
 export function clearAlerts(device: Device, isOver: (code: string) => boolean): void {
   for (const { code, component } of openAlerts(device)) if (component === '' && isOver(code)) clearAlert(device, code);
 }

@@ -1,9 +1,9 @@
 /**
- * The device's audit trail: one hash chain over everything that was approved, installed, refused, granted or taken away, in
+ * Keeps the device's audit trail: one hash chain over everything that was approved, installed, refused, granted or revoked, in
  * the `audit` table. Bodies are RFC 8785 bytes of an object with its time `at`; an approval's body carries its DSSE envelope.
- * Invariants: records are only ever added; each binds the one before; the newest is also named in `settings`, so that
- * cutting the end off shows. It proves what the service recorded; it does not resist an administrator who rewrites the
- * whole database. Must never hold a secret, nor a person's name: persons stand as salted commitments in `audit_person`.
+ * Invariants: records are only ever added; each binds the one before; the newest is also named in `settings`, so that cutting off
+ * the end is noticed. It proves what the service recorded, but does not resist an administrator who rewrites the whole database.
+ * Must never hold a secret or a person's name: persons appear as salted commitments, explained in `audit_person`.
  */
 import { Buffer } from 'node:buffer';
 import {
@@ -42,7 +42,7 @@ const link = (previous: ChainHead | null, kind: string, body: Uint8Array): Chain
 };
 
 /**
- * Adds one record, inside the caller's transaction where there is one. `kind` is kebab-case; `body` must be plain JSON
+ * Adds one record, inside the caller's transaction if there is one. `kind` is kebab-case; `body` must be plain JSON
  * without `at`, which is added. The caller holds the device lock.
  */
 export function appendAudit(device: Device, kind: string, body: Readonly<Record<string, unknown>>): ChainHead {
@@ -63,8 +63,8 @@ export function appendAudit(device: Device, kind: string, body: Readonly<Record<
 }
 
 /**
- * Reads the whole trail again: every link, every time, every clear name against its commitment and every approval's
- * signatures against the keys that the trail itself introduced. @throws AUDIT_BROKEN naming the record
+ * Verifies the whole trail: every link and time, every clear name against its commitment, and every approval's signatures against
+ * the keys that the trail itself introduced. @throws AUDIT_BROKEN naming the record
  */
 export function verifyAudit(device: Device): { records: number; head: string } {
   const { database } = device;
@@ -84,7 +84,7 @@ export function verifyAudit(device: Device): { records: number; head: string } {
     previous = { sequence: row.sequence, digest: row.digest };
   }
   const head = readSetting(database, 'auditHead');
-  // equivalent: the digest covers the number, so each of the two tells by itself
+  // equivalent: the digest covers the number, so either comparison is enough
   if (head?.sequence !== previous?.sequence || head?.digest !== previous?.digest)
     throw clientError(
       'AUDIT_BROKEN',
@@ -97,8 +97,8 @@ export function verifyAudit(device: Device): { records: number; head: string } {
 }
 
 /**
- * The trail for an auditor as JSON lines: a header, every record with its exact bytes, then the clear names that are still
- * kept. Verified first. @throws AUDIT_BROKEN
+ * The trail for an auditor as JSON lines: a header, every record with its exact bytes, then the clear names that are still kept.
+ * Verifies the trail first. @throws AUDIT_BROKEN
  */
 export function* exportAudit(device: Device): Generator<string> {
   const { records, head } = verifyAudit(device);
@@ -133,14 +133,14 @@ export function keepPerson(device: Device, commitment: string, { salt, account, 
     .run(commitment, salt, account, printedName);
 }
 
-/** The name behind a commitment; null where it was erased. */
+/** The name behind a commitment; null if it was erased. */
 export function printedNameOf(device: Device, commitment: string): string | null {
   const row = device.database.prepare('SELECT printed_name FROM audit_person WHERE commitment = ?').get(commitment) as
     { printed_name: string } | undefined;
   return row?.printed_name ?? null;
 }
 
-/** The commitment that stands in the chain for a person; erasing the side-table row leaves the chain whole. */
+/** The commitment that represents a person in the chain; the chain stays whole when the side-table row is erased. */
 export const personCommitment = (salt: string, account: string, printedName: string): string =>
   sha256(canonicalBytes({ salt, account, printedName }));
 

@@ -1,9 +1,10 @@
 /**
- * `device.db`: all state of a device that is not a whole file of its own. One place states every table and names the module that
- * owns it: all SQL over a table stands there and in the test beside it, which a test of the repository holds. `synchronous=FULL`: a committed transaction survives a power cut. Readers may look at any time;
- * only the holder of the device lock writes, apart from `intents` and `accounts`.
+ * `device.db`: all state of a device that is not kept as a separate file. The schema here lists every table and the module that
+ * owns it. All SQL over a table stands in its owner and in the test beside it; a test of the repository checks that.
+ * `synchronous=FULL`: a committed transaction survives a power cut. Readers may read at any time; only the holder of the device
+ * lock writes, except for `intents` and `accounts`.
  *
- * Documents are kept as the exact bytes that were signed or digested, beside the columns needed to find them.
+ * Documents are kept as the exact bytes that were signed or digested, with the columns needed to find them.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -160,7 +161,7 @@ function connect(file: string): DatabaseSync {
   return database;
 }
 
-/** Runs `work` in one transaction: all of it is kept, or none. @throws DISK_FULL RECOVERY_REQUIRED, and what `work` throws */
+/** Runs `work` in one transaction: all of it is kept, or nothing. @throws DISK_FULL RECOVERY_REQUIRED, and what `work` throws */
 export function transact<T>(database: DatabaseSync, work: () => T): T {
   try {
     database.exec('BEGIN IMMEDIATE');
@@ -173,7 +174,7 @@ export function transact<T>(database: DatabaseSync, work: () => T): T {
   }
 }
 
-/** SQLite's own words for a full disk and for damage, as ours; anything else as it is. */
+/** Turns SQLite's errors for a full disk and for damage into ours; returns anything else unchanged. */
 export function databaseFailure(file: string, cause: unknown): unknown {
   const { errcode } = cause as { errcode?: number };
   if (codeOf(cause) !== 'ERR_SQLITE_ERROR' || errcode === undefined) return cause;

@@ -1,8 +1,8 @@
 /**
  * An opened device: its folder, its database, its clock and its log. Invariants: the folder is a real one that belongs to this
  * process's account or an administrator; `clock()` never runs behind the highest signed time that the device has seen; only
- * the holder of the lock writes. The lock is an exclusive SQLite transaction on `lock.db`: the system gives it back when the
- * process dies, whatever the reason.
+ * the holder of the lock writes. The lock is an exclusive SQLite transaction on `lock.db`: the system releases it when the
+ * process dies, for any reason.
  *
  * Must never open or close `lock.db` by other means: on POSIX that would drop the lock.
  */
@@ -33,13 +33,13 @@ export interface Device {
   readonly database: DatabaseSync;
   /** max(system clock, signed time floor). */
   readonly clock: Clock;
-  /** The system clock as it is: only to judge whether it is wrong. */
+  /** The system clock unchanged: only to judge whether it is wrong. */
   readonly systemClock: Clock;
   readonly log: Log;
 }
 
 export interface DeviceOptions {
-  /** The system clock; tests move it. */
+  /** Replaces the system clock, in tests. */
   readonly clock?: Clock;
   readonly log?: Log;
 }
@@ -64,7 +64,7 @@ export function createDevice(directory: string, options: DeviceOptions = {}): De
   for (const name of deviceFolders)
     makeFolder(join(folder, name), { mode: publicFolders.includes(name) ? 0o755 : 0o700 });
   const database = createDatabase(folder);
-  // The database holds the device's private key: SQLite gives its other files the permissions of the main one.
+  // The database holds the device's private key. SQLite gives its other files the permissions of the main one.
   for (const suffix of ['', '-wal', '-shm']) chmodIfPresent(databaseFile(folder) + suffix);
   return assemble(folder, database, options);
 }
@@ -101,7 +101,7 @@ function assemble(directory: string, database: DatabaseSync, options: DeviceOpti
   return { directory, database, clock, systemClock: system, log: options.log ?? fileLog(directory, clock) };
 }
 
-/** Torn or overwritten pages are found at the start, not in the middle of a change. @throws RECOVERY_REQUIRED */
+/** Finds damaged pages at the start, not in the middle of a change. @throws RECOVERY_REQUIRED */
 function checkDatabase(directory: string, database: DatabaseSync): void {
   let answer: string;
   try {
@@ -117,7 +117,7 @@ function checkDatabase(directory: string, database: DatabaseSync): void {
 const held = new WeakSet<Device>();
 
 export interface LockOptions {
-  /** How long to wait for another holder; 5000 unless told. */
+  /** How long to wait for another holder; 5000 by default. */
   readonly waitMilliseconds?: number;
 }
 
@@ -163,7 +163,7 @@ function tryLock(file: string): ExclusiveLock | null {
 
 const logLimit = 4 << 20;
 
-/** JSON lines in `logs/device.log`; at 4 MB it becomes `device.log.1`. A log that cannot be written stops nothing. */
+/** JSON lines in `logs/device.log`; at 4 MB it becomes `device.log.1`. A log that cannot be written does not stop anything. */
 function fileLog(directory: string, clock: Clock): Log {
   const file = join(directory, 'logs', 'device.log');
   return (event) => {

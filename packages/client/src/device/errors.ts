@@ -1,4 +1,4 @@
-/** The client's codes for its folder, its database and its audit trail; each larger part has a table of its own. */
+/** The client's error codes for its folder, its database and its audit trail; each larger part has its own table. */
 import { errorsOf } from '@countersign/protocol';
 
 export const clientErrorTable = {

@@ -1,11 +1,11 @@
 /**
- * The settings of a device: facts that are one of a kind, each as a JSON value under its key. This module owns the table. The
- * shapes of all keys stand here, whoever writes them, so that no key means two things.
+ * The settings of a device: single facts, each a JSON value under its key. This module owns the table. It declares the shape of
+ * every key, whichever module writes it, so that each key has one meaning.
  */
 import type { DatabaseSync } from 'node:sqlite';
 import type { Approval, Omission } from '@countersign/protocol';
 
-/** Where the audit trail stands after a record. */
+/** The state of the audit trail after a record. */
 export interface ChainHead {
   readonly sequence: number;
   readonly digest: string;
@@ -16,7 +16,7 @@ export interface SitePolicy {
   readonly denied: readonly { readonly component: string; readonly capability: string; readonly reason?: string }[];
 }
 
-/** What a person asked for beside updates; a plan for it holds nothing else. */
+/** What a person asked for apart from updates; a plan for it holds nothing else. */
 export interface PlanRequests {
   readonly requests?: readonly { readonly component: string; readonly capability: string }[];
   readonly removals?: readonly string[];
@@ -28,7 +28,7 @@ export interface LastPoll {
   readonly outcome: string;
 }
 
-/** Milliseconds that a small request may be silent, and take in all. */
+/** Milliseconds that a small request may be silent, and that it may take in total. */
 export interface RequestLimits {
   readonly idleMilliseconds?: number;
   readonly totalMilliseconds?: number;
@@ -57,9 +57,9 @@ export interface Settings {
   // Set by an administrator.
   readonly sitePolicy: SitePolicy;
   readonly httpLimits: RequestLimits;
-  /** PEM, beside the system's own. */
+  /** PEM, in addition to the system's own. */
   readonly certificateAuthorities: readonly string[];
-  /** Bytes a second. */
+  /** Bytes per second. */
   readonly downloadRate: number;
 
   // What the device remembers.
@@ -69,9 +69,9 @@ export interface Settings {
   readonly lastPoll: LastPoll;
   /** What the last planning left out. */
   readonly omitted: readonly Omission[];
-  /** What the open plan was asked for; null: it is an update. */
+  /** The request that the open plan answers; null: it is an update. */
   readonly planRequests: { readonly plan: string | null; readonly asked: PlanRequests } | null;
-  /** The record that one person signed and that waits for another. */
+  /** The record that one person signed and that still needs another. */
   readonly pendingApproval: { readonly plan: string; readonly record: Approval } | null;
 }
 

@@ -1,18 +1,18 @@
 /**
- * The latest decision about each capability, as rows; what is really open follows from them and from the running generation
- * (`grants.ts`). Changed only inside the transaction of the change or the revocation that decides.
+ * Keeps the latest decision about each capability, as rows. What is really open follows from them and from the running generation
+ * (`grants.ts`). They change only inside the transaction of the change or revocation that decides.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { timeText, type Grant } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 
-/** A decision as it is kept: with the plan whose approval made it, and since when it stands. */
+/** A decision as it is kept: with the plan whose approval made it, and the time since when it applies. */
 export interface CapabilityDecision extends Grant {
   readonly approval: string | null;
   readonly since: string;
 }
 
-/** The latest decisions, by component and capability: about some components, or about all. */
+/** The latest decisions about these components, or about all, sorted by component and capability. */
 export const listDecisions = (device: Device, components?: readonly string[]): CapabilityDecision[] =>
   (
     device.database.prepare('SELECT * FROM capability ORDER BY component, capability').all() as unknown as (Omit<
@@ -24,9 +24,9 @@ export const listDecisions = (device: Device, components?: readonly string[]): C
     .map((row) => ({ ...row, scope: JSON.parse(row.scope) as Grant['scope'] }));
 
 /**
- * Records what an approved plan decided about a component; inside the switch's transaction. What was granted and is in
- * neither list was closed by the release: it is forgotten, so that it is asked again if it returns. What `revoked` names was
- * taken back while the change was under way and stays off.
+ * Records what an approved plan decided about a component, inside the switch's transaction. A granted capability that is in
+ * neither list was closed by the release. It is forgotten, so that it is asked again if it returns. What `revoked` names was
+ * revoked during the change and stays off.
  */
 export function applyDecisions(
   device: Device,
@@ -53,8 +53,8 @@ export function applyDecisions(
 }
 
 /**
- * Undoes a change's decisions: each is as it was before, but what was taken back meanwhile stays so, a refusal of what was
- * never granted stays, and what was newly granted is suspended.
+ * Undoes a change's decisions: each becomes what it was before. Exceptions: what was revoked meanwhile stays revoked, a refusal
+ * of what was never granted stays, and what was newly granted is suspended.
  */
 export function restoreDecisions(
   device: Device,
@@ -72,8 +72,8 @@ export function restoreDecisions(
 }
 
 /**
- * For going back to an older generation: what it granted is granted again as it was then, unless it was taken back or
- * refused since; what was granted later is suspended. Returns what is granted.
+ * For going back to an older generation: what it granted is granted again as it was then, unless it was revoked or refused since.
+ * What was granted later is suspended. Returns what is granted.
  */
 export function reviveDecisions(device: Device, component: string, then: readonly Grant[]): Grant[] {
   const rows = new Map(listDecisions(device, [component]).map((row) => [row.capability, row]));
@@ -88,7 +88,7 @@ export function reviveDecisions(device: Device, component: string, then: readonl
   return granted;
 }
 
-/** Takes one back inside the revocation's transaction; false where it was neither granted nor suspended. */
+/** Revokes one inside the revocation's transaction; false if it was neither granted nor suspended. */
 export const revokeDecision = (device: Device, component: string, capability: string): boolean =>
   device.database
     .prepare(

@@ -1,4 +1,4 @@
-/** The order in which components stop and start, and which ones a change touches. Pure. */
+/** Computes the order in which components stop and start, and which ones a change touches. Pure. */
 
 interface Node {
   readonly component: string;
@@ -21,7 +21,7 @@ export function dependencyOrder(components: readonly Node[]): string[] {
   return [...order];
 }
 
-/** The changed components and all that require one of them, directly or not: their programs may run out of the changed ones. */
+/** The changed components and all that require one of them, directly or not, since hooks may run programs of required components. */
 export function withDependents(changed: Iterable<string>, components: readonly Node[]): Set<string> {
   const affected = new Set(changed);
   for (let grown = true; grown;) {

@@ -1,4 +1,4 @@
-/** Where archives arrive: `<sha256>` is complete, `<sha256>.part` is not. Nothing in it is believed for being there. */
+/** The folder where archives arrive: `<sha256>` is complete, `<sha256>.part` is not. No file is trusted because it is there. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, removeDurable } from '@countersign/protocol/node';
@@ -6,7 +6,7 @@ import { stagingFolder, type Device } from '../device/device.ts';
 
 export const downloadsFolder = (device: Pick<Device, 'directory'>): string => join(stagingFolder(device), 'downloads');
 
-/** Takes away downloads that are not wanted any more, parts too: nothing of a refused capability stays. */
+/** Removes downloads that are not wanted any more, and parts of them: nothing of a refused capability stays. */
 export function pruneDownloads(device: Device, keep: ReadonlySet<string> = new Set()): void {
   const folder = downloadsFolder(device);
   makeFolder(folder);

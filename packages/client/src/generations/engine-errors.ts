@@ -1,4 +1,4 @@
-/** Codes of the install engine: store, hooks, generations, switch and rollback. */
+/** Error codes of the install engine: store, hooks, generations, switch and rollback. */
 import { errorsOf } from '@countersign/protocol';
 
 export const engineErrorTable = {

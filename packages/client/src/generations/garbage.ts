@@ -1,6 +1,7 @@
 /**
- * Takes away what no kept generation uses: the running one, the one before it and one that a change under way is about. Rows
- * go first, then folders, so that a folder half removed belongs to nobody. What is locked stays for the next time.
+ * Removes what no kept generation uses. Kept are the running generation, the one before it, and the one that an unfinished change
+ * is about. Rows are removed first, then folders, so that no row names a half-removed folder. A locked folder stays until the
+ * next time.
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * Generations: rows that say which components, of which release, with which unpacked archives and grants, run together. The
- * `current` row names the running one. Invariants: a generation's rows never change once written, apart from its state and,
- * once it is no longer kept, its archives; `current` changes only in the transactions of `switch.ts`.
+ * `current` row names the running one. Invariants: a generation's rows never change once written, except its state and, after it
+ * stops being kept, its archives; `current` changes only in the transactions of `switch.ts`.
  */
 import { Buffer } from 'node:buffer';
 import { statementFormat, type Grant, type Manifest } from '@countersign/protocol';
@@ -36,7 +36,7 @@ export interface Generation {
   readonly components: readonly InstalledComponent[];
 }
 
-/** The generation that runs, also while it is on probation; null while nothing is installed. */
+/** The generation that runs, including one on probation; null while nothing is installed. */
 export function currentGeneration(device: Device): Generation | null {
   const row = currentRow(device);
   return row === null ? null : readGeneration(device, row.generation);
@@ -66,7 +66,7 @@ interface ComponentRow {
   readonly statement: Uint8Array;
 }
 
-/** @throws RangeError where there is no such generation: numbers come from our own rows */
+/** @throws RangeError for an unknown number: numbers come from our own rows */
 export function readGeneration(device: Device, number: number): Generation {
   const { database } = device;
   const row = database.prepare('SELECT number, plan, state FROM generation WHERE number = ?').get(number) as
@@ -99,7 +99,7 @@ function archivesOf(device: Device, number: number, component: string): Installe
   return rows.map((row) => ({ ...row, folder: archiveFolder(device, row.sha256) }));
 }
 
-/** A component as it stands in a generation's rows, before it runs. */
+/** A component for the rows of a new generation. */
 export interface NewComponent {
   readonly component: string;
   readonly version: string;
@@ -110,7 +110,7 @@ export interface NewComponent {
   readonly archives: readonly { readonly capability: string; readonly sha256: string }[];
 }
 
-/** The next free number: one above all that ever were. */
+/** The next free number: one above the highest ever used. */
 export const nextGenerationNumber = (device: Device): number =>
   (device.database.prepare('SELECT coalesce(max(number), 0) + 1 AS next FROM generation').get() as { next: number })
     .next;
@@ -153,7 +153,7 @@ export function dropGeneration(device: Device, number: number): void {
   else transact(database, drop);
 }
 
-/** A generation's components as they were written, to carry one over into the next generation. */
+/** A generation's components as they were written, for reuse in the next generation. */
 export function readComponentRows(device: Device, number: number): NewComponent[] {
   const rows = device.database
     .prepare(
@@ -168,7 +168,7 @@ export function readComponentRows(device: Device, number: number): NewComponent[
   }));
 }
 
-/** The statement of a release that some generation is made of; null where none is. */
+/** The statement of a release that some generation contains; null if none does. */
 export function installedStatement(device: Device, release: string): Uint8Array | null {
   const row = device.database
     .prepare('SELECT statement FROM generation_component WHERE release = ? LIMIT 1')
@@ -176,7 +176,7 @@ export function installedStatement(device: Device, release: string): Uint8Array 
   return row?.statement ?? null;
 }
 
-/** Forgets the archives of all generations but those; inside the caller's transaction. */
+/** Forgets the archives of all generations except `kept`, inside the caller's transaction. */
 export function collectGenerations(device: Device, kept: readonly number[]): void {
   const numbers = JSON.stringify(kept);
   device.database
@@ -189,13 +189,13 @@ export function collectGenerations(device: Device, kept: readonly number[]): voi
     .run(numbers);
 }
 
-/** Digests of the archives that some generation still has. */
+/** Digests of the archives that some generation still uses. */
 export const usedArchives = (device: Device): string[] =>
   (device.database.prepare('SELECT DISTINCT sha256 FROM generation_archive').all() as { sha256: string }[]).map(
     ({ sha256 }) => sha256,
   );
 
-/** What was granted when the generation was made, whatever happened since. */
+/** What was granted when the generation was made, regardless of later changes. */
 export function generationGrants(device: Device, number: number, component: string): Grant[] {
   const rows = device.database
     .prepare(

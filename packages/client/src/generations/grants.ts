@@ -1,9 +1,10 @@
 /**
- * What is open: effective capabilities = granted when the running generation was made ∩ still granted ∩ declared ∩ not denied
- * by policy. `grants/<component>.json` says so to the component; it is derived from the database, never read back.
+ * Computes and writes what is open: effective capabilities = granted when the running generation was made ∩ still granted ∩
+ * declared ∩ not denied by policy. `grants/<component>.json` tells the component; it is derived from the database and never read
+ * back.
  *
- * Invariants: taking back closes the gate before the function returns; a file is replaced as a whole; a capability that is
- * not effective never stands in a file.
+ * Invariants: a revocation is effective before the function returns; a file is replaced as a whole; a capability that is not
+ * effective is never in a file.
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -51,7 +52,7 @@ export const grantsFile = (device: Pick<Device, 'directory'>, component: string)
   join(grantsFolder(device), `${component}.json`);
 
 /**
- * Makes `grants/` say what is effective: files that differ are rewritten, files of components that are not installed go.
+ * Updates `grants/` to what is effective: rewrites files that differ and removes files of components that are not installed.
  * @throws DISK_FULL FILE_WRITE
  */
 export function writeGrants(device: Device): void {
@@ -74,7 +75,7 @@ function writeComponentGrants(device: Device, generation: number, installed: Ins
       id: capability,
       contract,
       scope,
-      /** Its own files, where it has some. */
+      /** The capability's own files, if there are some. */
       path: archives.find((archive) => archive.capability === capability)?.folder ?? null,
     })),
   };
@@ -83,7 +84,7 @@ function writeComponentGrants(device: Device, generation: number, installed: Ins
   if (currentContent(file) !== bytes) writeDurable(file, bytes, { mode: 0o644 });
 }
 
-/** Undefined when it is absent or cannot be read: it is then written anew. */
+/** Undefined if it is absent or cannot be read: it is then written again. */
 function currentContent(file: string): string | undefined {
   try {
     return readIfPresent(file, 4 << 20)?.toString('utf8');
@@ -93,15 +94,15 @@ function currentContent(file: string): string | undefined {
 }
 
 /**
- * Takes a capability back: from the moment this returns, the component's grants no longer name it, whatever happens to the
- * process or the power. Its files go with the next generation. `by` says who, without a personal name.
- * May run while an installation is under way in this process. @throws CAPABILITY_NOT_GRANTED
+ * Revokes a capability: from the moment this returns, the component's grants do not name it, even after a crash or a power cut.
+ * Its files go with the next generation. `by` says who, without a personal name.
+ * May run during an installation in this process. @throws CAPABILITY_NOT_GRANTED
  */
 export function revokeCapability(device: Device, component: string, capability: string, by: string): void {
   requireLock(device);
   transact(device.database, () => {
     const revoked = revokeDecision(device, component, capability);
-    // Also what a change under way is about to grant.
+    // Also applies to what an unfinished change is about to grant.
     const pending = noteRevocation(device, component, capability);
     if (!revoked && !pending)
       throw engineError('CAPABILITY_NOT_GRANTED', `${capability} of ${component} is not granted`);
@@ -117,7 +118,7 @@ function closeGate(device: Device, component: string): void {
   try {
     writeComponentGrants(device, running.number, installed);
   } catch (error) {
-    // A full disk must not keep a gate open: without the file everything is closed, and the next start writes it.
+    // A full disk must not keep a capability open. Without the file everything is closed; the next start writes it.
     removeDurable(grantsFile(device, component));
     const message = `the grants of ${component} cannot be written, all of them are closed: ${String(error)}`;
     raiseAlert(device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });

@@ -1,6 +1,6 @@
 /**
- * What happened to releases on this device: the highest version of each component that was ever committed, below which nothing is
- * offered unless the channel asks for the downgrade, and the releases that failed here, which are not offered again.
+ * Keeps what happened to releases on this device. First, the highest version of each component that was ever committed: nothing
+ * below it is offered unless the channel asks for the downgrade. Second, the releases that failed here: they are not offered again.
  */
 import semver from 'semver';
 import { timeText } from '@countersign/protocol';
@@ -43,7 +43,7 @@ export const listQuarantined = (device: Device): FailedRelease[] =>
       .all() as unknown as FailedRelease[]
   ).map((row) => ({ ...row }));
 
-/** Keeps a release that failed here away, inside the transaction that ends the change. */
+/** Bars a release that failed here from being offered again, inside the transaction that ends the change. */
 export function quarantine(device: Device, { release, component, version, code }: FailedRelease): void {
   device.database
     .prepare('INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)')

@@ -1,7 +1,7 @@
 /**
- * The journal: one job row while a change is under way, saying how far it got, and a line for each step's intent, end or failure.
- * Invariants: a phase is entered in the same transaction as the state it stands for; every phase may be entered again after
- * a crash and does the same; a budget bounds how often phases are entered, so that nothing loops for ever.
+ * The journal: one job row during a change, which says how far it got, and a line for each step's intent, end or failure.
+ * Invariants: a phase is entered in the same transaction as the state it stands for; every phase may be entered again after a
+ * crash and does the same; a budget limits how often phases are entered, so that nothing loops for ever.
  */
 import { timeText } from '@countersign/protocol';
 import { transact } from '../device/database.ts';
@@ -37,7 +37,7 @@ export interface JobDetail {
   readonly before: readonly CapabilityDecision[];
   /** "component/capability" that the change grants. */
   readonly granting: readonly string[];
-  /** "component/capability" taken back while the change was under way. */
+  /** "component/capability" revoked during the change. */
   readonly revoked: readonly string[];
   readonly failure: Failure | null;
   /** The hook that was last started. */
@@ -47,7 +47,7 @@ export interface JobDetail {
 export interface Job {
   readonly id: number;
   readonly kind: 'install' | 'rollback';
-  /** Digest of the plan that is installed, or of the one whose generation is left. */
+  /** Digest of the plan that is installed; in a rollback, of the plan whose generation is left. */
   readonly plan: string;
   /** The generation that is to become current. */
   readonly generation: number;
@@ -86,7 +86,7 @@ export function beginJob(device: Device, job: Pick<Job, 'kind' | 'plan' | 'gener
   return openJob(device)!;
 }
 
-/** Inside the transaction that makes it true. Entering the phase again, after a crash, counts too. */
+/** Call inside the transaction that makes it true. Entering the phase again after a crash also counts. */
 export function enterPhase(device: Device, job: Job, phase: Phase, changes: Partial<JobDetail> = {}): Job {
   const detail = { ...openJob(device)!.detail, ...changes };
   device.database
@@ -96,13 +96,13 @@ export function enterPhase(device: Device, job: Job, phase: Phase, changes: Part
   return openJob(device)!;
 }
 
-/** Inside the transaction that ends the change. */
+/** Call inside the transaction that ends the change. */
 export function endJob(device: Device, job: Job, outcome: string): void {
   note(device, job.id, outcome, 'done', job.plan);
   device.database.prepare('DELETE FROM job WHERE id = ?').run(job.id);
 }
 
-/** A line of the journal. */
+/** Writes a line of the journal. */
 export function note(
   device: Device,
   job: number,
@@ -123,11 +123,11 @@ function updateDetail(device: Device, changes: Partial<JobDetail>): void {
     .run(JSON.stringify({ ...job.detail, ...changes }), job.id);
 }
 
-/** Remembers a hook's process, so that the next start can end it if it outlives us. */
+/** Records a hook's process, so that the next start can end it if it outlives us. */
 export const noteHook = (device: Device, hook: ProcessIdentity): void =>
   transact(device.database, () => updateDetail(device, { hook }));
 
-/** Inside the revocation's transaction: true when a change under way grants the capability, which it then will not. */
+/** Call inside the revocation's transaction. True when an unfinished change would have granted the capability; now it will not. */
 export function noteRevocation(device: Device, component: string, capability: string): boolean {
   const job = openJob(device);
   const name = `${component}/${capability}`;
@@ -136,7 +136,7 @@ export function noteRevocation(device: Device, component: string, capability: st
   return true;
 }
 
-/** How often a switch by this plan was begun since a person last set it going again after INSTALL_LOOP. */
+/** How often a switch by this plan was begun since a person last restarted it after INSTALL_LOOP. */
 export function countAttempts(device: Device, plan: string): number {
   const { count } = device.database
     .prepare(
@@ -149,7 +149,7 @@ export function countAttempts(device: Device, plan: string): number {
 
 const keptLines = 5000;
 
-/** Old lines go; those of the job under way stay. */
+/** Removes old lines, but keeps those of the unfinished job. */
 export function trimJournal(device: Device): void {
   device.database
     .prepare(

@@ -1,6 +1,6 @@
 /**
- * The plans of a device and where each stands. A plan's body never changes; its state does, and every change of state is in the
- * audit trail. At most one plan is open at a time.
+ * Keeps the plans of a device and the state of each. A plan's body never changes; its state does, and every change of state is in
+ * the audit trail. At most one plan is open at a time.
  */
 import { shortDigest, planFormat, timeText, type Plan } from '@countersign/protocol';
 import { appendAudit } from '../device/audit.ts';
@@ -25,17 +25,17 @@ export type PlanState =
   | 'void'
   | 'lapsed';
 
-/** The switch has begun: the engine takes it to its end. */
+/** The switch has begun: the engine finishes it. */
 export const changingStates: readonly PlanState[] = ['switching', 'probation', 'rolling-back'];
 /** Nobody has approved it yet, or the approval was taken back. */
 export const undecidedStates: readonly PlanState[] = ['offered', 'awaiting-approval', 'held', 'declined'];
 /** Approved, and the switch has not begun: a person may still take it back. */
 export const waitingStates: readonly PlanState[] = ['approved', 'downloading', 'paused', 'staged'];
 
-/** How a plan ended: its generation runs, or the one before runs again since a component was not well or a person went back. */
+/** How a plan ended: its generation runs, or the one before runs again because a component was unhealthy or a person went back. */
 export type PlanOutcome =
   | { readonly outcome: 'committed'; readonly generation: number }
-  /** `generation` runs again; 0: nothing is installed. `component` is '' where it was none's fault. */
+  /** `generation` runs again; 0: nothing is installed. `component` is '' if no component was at fault. */
   | { readonly outcome: 'rolled-back'; readonly generation: number; readonly code: string; readonly component: string };
 
 export interface StoredPlan {
@@ -44,9 +44,9 @@ export interface StoredPlan {
   readonly state: PlanState;
   readonly reason: string | null;
   readonly until: string | null;
-  /** What both verifiers said of it: `agreed`, or null before they were asked. */
+  /** What both verifiers said of it; null before they were asked. */
   readonly verdict: 'agreed' | 'disagreed' | null;
-  /** How carrying it out ended; null before. */
+  /** How its execution ended; null before that. */
   readonly outcome: PlanOutcome | null;
   readonly created: string;
   readonly changed: string;
@@ -67,14 +67,14 @@ export function readPlan(device: Device, digest: string): StoredPlan {
   return stored(row);
 }
 
-/** Where a plan stands; null where the device has none of that digest. */
+/** The state of a plan; null if the device has no plan with that digest. */
 export function planState(device: Device, digest: string): PlanState | null {
   const row = device.database.prepare('SELECT state FROM plan WHERE digest = ?').get(digest) as
     { state: PlanState } | undefined;
   return row?.state ?? null;
 }
 
-/** Every plan, the one that changed last first. */
+/** Every plan, most recently changed first. */
 export const listPlans = (device: Device): StoredPlan[] =>
   (
     device.database
@@ -98,7 +98,7 @@ export const plansIn = (device: Device, states: readonly PlanState[]): string[] 
       .all(...states) as { digest: string }[]
   ).map(({ digest }) => digest);
 
-/** Whether every plan that was ever carried out was agreed on by both verifiers; false before the first. */
+/** Whether both verifiers agreed on every plan that was ever carried out; false before the first. */
 export function verifiersAlwaysAgreed(device: Device): boolean {
   const carriedOut = device.database
     .prepare("SELECT verdict FROM plan WHERE state IN ('committed', 'rolled-back')")
@@ -106,7 +106,7 @@ export function verifiersAlwaysAgreed(device: Device): boolean {
   return carriedOut.length > 0 && carriedOut.every(({ verdict }) => verdict === 'agreed');
 }
 
-/** Adds a new plan as offered, inside the caller's transaction. */
+/** Adds a new plan in the state `offered`, inside the caller's transaction. */
 export function addPlan(device: Device, plan: Plan, digest: string): void {
   const now = timeText(device.clock());
   device.database
@@ -115,7 +115,7 @@ export function addPlan(device: Device, plan: Plan, digest: string): void {
   appendAudit(device, 'plan-offered', { plan: digest });
 }
 
-/** What both verifiers said of a plan. */
+/** Keeps what both verifiers said of a plan. */
 export function keepVerdict(device: Device, digest: string, verdict: 'agreed' | 'disagreed'): void {
   transact(device.database, () => {
     device.database
@@ -125,12 +125,12 @@ export function keepVerdict(device: Device, digest: string, verdict: 'agreed' | 
   });
 }
 
-/** How carrying it out ended, inside the transaction that ends it. */
+/** Keeps how a plan's execution ended, inside the transaction that ends it. */
 export function keepOutcome(device: Device, digest: string, outcome: PlanOutcome): void {
   device.database.prepare('UPDATE plan SET outcome = ? WHERE digest = ?').run(JSON.stringify(outcome), digest);
 }
 
-/** The plan that is open, the newest first; null when there is none. */
+/** The newest open plan; null when there is none. */
 export function openPlan(device: Device): StoredPlan | null {
   const states = [...undecidedStates, ...waitingStates, ...changingStates];
   const row = device.database
@@ -141,7 +141,7 @@ export function openPlan(device: Device): StoredPlan | null {
   return row === undefined ? null : stored(row);
 }
 
-/** Moves a plan to another state, in the caller's transaction where there is one. */
+/** Moves a plan to another state, in the caller's transaction if there is one. */
 export function setPlanState(
   device: Device,
   digest: string,

@@ -1,10 +1,10 @@
 /**
- * The store: `store/<first 16 hex digits of sha256>/` holds one unpacked archive, never changed once it has its row. Its
- * files' digests stand in the row, so that damage is found. Invariants: a folder gets into the store by one rename of a
- * folder that is complete on the disk; its row is written after that rename is durable; a folder without a row belongs to
- * nobody; a folder with a row is never renamed or written to.
+ * The store: `store/<first 16 hex digits of sha256>/` holds one unpacked archive, never changed once it has its row. Its files'
+ * digests stand in the row, so that damage is found. Invariants: a folder gets into the store by one rename of a folder that is
+ * complete on the disk; its row is written after that rename is durable; a folder without a row is not in use; a folder with a
+ * row is never renamed or written to.
  *
- * Must never hold an archive that no kept generation uses for longer than until the next collection.
+ * Must never keep an archive that no kept generation uses beyond the next collection.
  */
 import { Buffer } from 'node:buffer';
 import { existsSync, renameSync } from 'node:fs';
@@ -44,7 +44,7 @@ const rowOf = (device: Device, sha256: string): ArchiveRow | undefined =>
   device.database.prepare('SELECT sha256, directory, damaged FROM archive WHERE sha256 = ?').get(sha256) as
     ArchiveRow | undefined;
 
-/** Whether the archive need not be fetched: it is unpacked and not known to be damaged. */
+/** Whether the archive is unpacked and not known to be damaged, so that it need not be fetched. */
 export function hasArchive(device: Device, sha256: string): boolean {
   const row = rowOf(device, sha256);
   return row !== undefined && row.damaged === null && existsSync(join(storeFolder(device), row.directory));
@@ -65,12 +65,12 @@ export function archiveFiles(device: Device, sha256: string): readonly UnpackedF
 
 export interface StoreOptions {
   readonly signal?: AbortSignal;
-  /** Packed bytes of this archive done so far, of how many. */
+  /** Packed bytes of this archive done so far, and their total. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
- * Unpacks a fetched archive into the store and removes the fetched file; false where it was in the store already.
+ * Unpacks a fetched archive into the store and removes the fetched file; false if the store already had it.
  * @throws ARCHIVE_* (refused; nothing is left), STORE_PREFIX_TAKEN, DISK_FULL FILE_WRITE
  */
 export async function storeArchive(device: Device, ready: ReadyArchive, options: StoreOptions = {}): Promise<boolean> {
@@ -107,8 +107,8 @@ async function unpackIntoStore(device: Device, ready: ReadyArchive, options: Sto
 }
 
 /**
- * The folder name for an archive: what stands there without a row is a leftover and is removed; where that is locked, or a
- * damaged copy is to be replaced, the name gets a suffix.
+ * The folder name for an archive. A folder of that name without a row is a leftover and is removed. If it is locked, or a damaged
+ * copy is to be replaced, the name gets a suffix.
  */
 function freeDirectory(device: Device, sha256: string): string {
   const prefix = folderName(sha256);
@@ -124,7 +124,7 @@ function freeDirectory(device: Device, sha256: string): string {
   }
 }
 
-/** The folder is fresh and nobody's yet; a scanner on Windows may still hold one of its files for a moment. */
+/** Nothing uses the new folder yet, but a scanner on Windows may hold one of its files for a moment. */
 async function moveIntoStore(from: string, to: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -168,14 +168,14 @@ export const storeDirectories = (device: Device): Set<string> =>
     ),
   );
 
-/** Drops the rows of all archives but those, inside the caller's transaction; their folders then belong to nobody. */
+/** Drops the rows of all archives except `used`, inside the caller's transaction; their folders are then not in use. */
 export function dropArchives(device: Device, used: readonly string[]): void {
   device.database
     .prepare('DELETE FROM archive WHERE sha256 NOT IN (SELECT value FROM json_each(?))')
     .run(JSON.stringify(used));
 }
 
-/** Makes the folder that components keep their own data in. It survives updates, rollbacks and removal. */
+/** Makes the folder in which a component keeps its own data. It survives updates, rollbacks and removal. */
 export function dataFolder(device: Device, component: string): string {
   const folder = join(device.directory, 'data', component);
   makeFolder(folder, { mode: 0o700 });

@@ -1,5 +1,5 @@
 /**
- * What a complete approval makes of a plan: the steps that are carried out, with what each grants and keeps off, and the signed
+ * Combines a plan with its complete approval: the steps that are carried out, what each grants and keeps off, and the signed
  * statements of their releases. The download, both verifiers and the installer work from this one value.
  */
 import {
@@ -32,7 +32,7 @@ export interface DecidedInstall extends DecidedPlan {
   readonly statements: ReadonlyMap<string, PlanStatement>;
 }
 
-/** What the approval makes of the plan. @throws APPROVAL_PLAN_UNKNOWN PLAN_NOT_READY */
+/** Combines the plan with its approval. @throws APPROVAL_PLAN_UNKNOWN PLAN_NOT_READY */
 export function decideInstall(device: Device, digest: string): DecidedInstall {
   const { plan, state } = readPlan(device, digest);
   const approval = readApproval(device, digest);
@@ -48,10 +48,10 @@ export function decideInstall(device: Device, digest: string): DecidedInstall {
   return { digest, plan, statements, ...decidePlan(plan, approval.record.decisions, installed, planned) };
 }
 
-/** The statement that was judged when the release was offered, or the one that runs: both by the digest in the plan. */
+/** The statement that was judged when the release was offered, or that of the running release, found by the digest in the plan. */
 function readStatement(device: Device, component: string, release: string): PlanStatement {
   const bytes = keptRelease(device, release)?.statement ?? installedStatement(device, release);
-  // The plan digest binds the release digest, and this binds the bytes.
+  // The plan digest binds the release digest; this check binds the bytes.
   if (bytes === null || sha256(bytes) !== release)
     throw trustError('PLAN_NOT_READY', `the statement of ${component} is not the one that the plan names`);
   return { bytes, statement: statementFormat.parse(bytes, `the statement of ${component}`) };

@@ -1,7 +1,7 @@
 /**
- * The archives of an approved plan, and no others: the base of each release and the capabilities that were granted. A refused
- * capability's archive is never asked for. Before the first byte the disk is looked at; what arrived stays for the next try,
- * also across restarts, and counts only once its whole digest is right.
+ * Downloads the archives of an approved plan, and no others: the base of each release and the capabilities that were granted.
+ * Never requests the archive of a refused capability. Checks the disk space before the first byte. What arrived is kept for the
+ * next try, also across restarts, and is used only when its whole digest is right.
  */
 import { join } from 'node:path';
 import {
@@ -40,12 +40,12 @@ interface Wanted extends ReadyArchive {
   readonly target: TargetFile;
 }
 
-/** Room that unpacking takes besides the files' own bytes. */
+/** Disk space that unpacking takes for each file in addition to its bytes. */
 const bytesAFile = 4096;
 const marginBytes = 64 << 20;
 
 /**
- * Fetches what the decided steps need and is not here yet. The caller holds the device lock, and asked both verifiers.
+ * Fetches what the decided steps need and the device does not have. The caller holds the device lock and has asked both verifiers.
  * @throws PLAN_NOT_READY (no agreement of both verifiers) DOWNLOAD_SPACE DOWNLOAD_NOT_LISTED SOURCE_* TUF_* DISK_FULL FILE_WRITE; what arrived is kept
  */
 export async function fetchArchives(
@@ -118,7 +118,7 @@ async function findArchive(
   { name, digest, annotations }: Subject,
 ): Promise<TargetFile> {
   const listed = { path: name, length: annotations.length, sha256: digest.sha256, hashes: digest };
-  // What is unpacked here already needs no server; the release may be withdrawn from the repository since.
+  // What is already unpacked does not need a server; the release may have been withdrawn from the repository.
   if (hasArchive(device, digest.sha256)) return listed;
   const { target } = await lookUp(view.session, name);
   const refused = (): Error =>
@@ -129,7 +129,7 @@ async function findArchive(
   return target;
 }
 
-/** Downloads and unpacked files together, before the first byte. @throws DOWNLOAD_SPACE */
+/** Checks, before the first byte, that downloads and unpacked files fit together. @throws DOWNLOAD_SPACE */
 async function checkSpace(device: Device, folder: string, wanted: readonly Wanted[]): Promise<void> {
   if (wanted.length === 0) return;
   const needed = wanted.reduce((sum, one) => sum + one.length + one.unpacked + one.files * bytesAFile, marginBytes);
@@ -142,7 +142,7 @@ async function checkSpace(device: Device, folder: string, wanted: readonly Wante
     );
 }
 
-/** From the server of the poll, then from the others. */
+/** Fetches one archive: from the server of the poll, then from the others. */
 async function fetchOne(
   device: Device,
   { server, connection }: TrustView,
@@ -168,7 +168,7 @@ async function fetchOne(
     } catch (error) {
       const last = index === others.length;
       if (last || !isUnreached(error)) throw error;
-      // equivalent: the next server's transfer would be stopped as well
+      // equivalent: the transfer from the next server would stop too
       if (options.signal?.aborted) throw error;
       device.log({ level: 'warn', event: 'download-failed', server: from.url, file: target.path });
     }

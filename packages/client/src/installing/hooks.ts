@@ -1,10 +1,10 @@
 /**
- * A component's hooks: programs that end by themselves. The device is no supervisor: `start` starts a service or a detached
- * process, `health` says whether it lives.
+ * Runs a component's hooks: programs that end by themselves. The device does not supervise: `start` starts a service or a
+ * detached process, `health` says whether it is alive.
  *
  * Invariants: no shell; the program is an executable file on the digest list of a base in the same generation, its own or a
- * required component's, and its bytes are compared with that list right before it starts; the environment holds exactly what
- * is listed in `environmentOf`; past the deadline the whole process tree is ended.
+ * required component's; its bytes are compared with that list right before it starts; the environment holds exactly what
+ * `environmentOf` lists; past the deadline the whole process tree is ended.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync, type BigIntStats } from 'node:fs';
@@ -42,7 +42,7 @@ export function commandOf(
 
 const reference = /^\$\{component:([a-z][a-z0-9-]{0,62})\}\/(.+)$/;
 
-/** The absolute path of a program, its bytes just compared with the digest list. */
+/** The absolute path of a program, after comparing its bytes with the digest list. */
 function resolveProgram(device: Device, generation: Generation, component: InstalledComponent, name: string): string {
   const match = reference.exec(name);
   const shown = `${component.component} ${component.version} names "${escapeText(name, 200)}"`;
@@ -51,7 +51,7 @@ function resolveProgram(device: Device, generation: Generation, component: Insta
     throw engineError('HOOK_PATH', `${shown}, but does not require ${owner}`);
   const base = baseOf(findComponent(generation, owner));
   const path = match ? match[2]! : name;
-  // Batch files are run by a shell whatever we ask for.
+  // A shell runs batch files, even if we ask for none.
   if (/\.(bat|cmd)$/i.test(path)) throw engineError('HOOK_PATH', `${shown}, which a shell would run`);
   const file = archiveFiles(device, base.sha256).find((other) => other.path === path);
   if (!file) throw engineError('HOOK_PATH', `${shown}, which is not a file of its base`);
@@ -64,7 +64,7 @@ function resolveProgram(device: Device, generation: Generation, component: Insta
   return full;
 }
 
-/** Digests of files that did not change since; the change time cannot be set by a program. */
+/** Digests of files, valid while a file's stamp is unchanged; a program cannot set the change time. */
 const digests = new Map<string, { stamp: string; sha256: string }>();
 
 /** Hex sha256 of the file's content, or why it cannot be read. */
@@ -95,7 +95,7 @@ const stampOf = (stats: BigIntStats): string =>
 
 /** The whole environment of a component's program. */
 function environmentOf(device: Device, component: string): Record<string, string> {
-  // Windows programs, Node among them, do not start without it.
+  // Windows programs, including Node, do not start without it.
   const system = process.platform === 'win32' ? { SystemRoot: process.env.SystemRoot ?? 'C:\\Windows' } : {};
   return {
     ...system,
@@ -106,13 +106,13 @@ function environmentOf(device: Device, component: string): Record<string, string
 }
 
 export interface HookOptions {
-  /** Instead of the hook's own seconds. */
+  /** Replaces the hook's own deadline. */
   readonly deadlineMilliseconds?: number;
   readonly onStarted?: (identity: ProcessIdentity) => void;
 }
 
 /**
- * Runs one hook to its end; nothing happens where the component has none of that name. Its output goes to the log.
+ * Runs one hook to its end; does nothing if the component does not have it. Its output goes to the log.
  * @throws HOOK_PATH HOOK_NOT_STARTED HOOK_FAILED HOOK_DEADLINE STORE_DAMAGED
  */
 export async function runHook(

@@ -1,4 +1,4 @@
-/** From an approved plan to what becomes of it. Whole installations are shown end to end. */
+/** The outcomes of an approved plan. Whole installations are tested end to end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PublishedRepository } from '../../../../test/support/published-repository.ts';

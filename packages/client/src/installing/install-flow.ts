@@ -1,7 +1,7 @@
 /**
- * From an approved plan to a running generation: refresh, look whether the plan is still what would be done, let both verifiers
- * agree, download exactly what was granted, install. Whatever goes wrong before the switch leaves the device as it was; the plan
- * then waits for another try, or is void where it is no longer right.
+ * Takes an approved plan to a running generation: refresh, check that the plan is still what would be done, let both verifiers
+ * agree, download exactly what was granted, install. Any failure before the switch leaves the device as it was. The plan then
+ * waits for another try, or is void if it is not right any more.
  */
 import { messageOf, codeOf } from '@countersign/protocol';
 import { recheckBeforeSwitch, recheckPlan } from '../consent/planning.ts';
@@ -30,10 +30,10 @@ export interface InstallOptions {
   readonly onProgress?: (progress: InstallProgress) => void;
 }
 
-/** `running` is the generation that runs now: another one where the plan was carried out a while ago. */
+/** `running` is the generation that runs now; it differs from the plan's if the plan was carried out a while ago. */
 export type InstallOutcome = PlanOutcome & { readonly plan: string; readonly running: number };
 
-/** The plan that is approved and not switched to yet; null: none. */
+/** The approved plan whose switch has not begun; null: none. */
 export function approvedPlan(device: Device): StoredPlan | null {
   const open = openPlan(device);
   return open !== null && waitingStates.includes(open.state) ? open : null;
@@ -58,7 +58,7 @@ export async function installApproved(device: Device, options: InstallOptions = 
     try {
       settle(device, digest, error, options.signal);
     } catch (also) {
-      // A disk that is full cannot even note it; what went wrong first is the one to tell.
+      // On a full disk even this note fails; the first error is the one to report.
       device.log({ level: 'error', event: 'plan-not-settled', plan: digest, message: String(also) });
     }
     throw error;
@@ -86,7 +86,7 @@ async function carryOut(device: Device, stored: StoredPlan, { signal, onProgress
   });
 }
 
-/** What becomes of the plan after a failure. One whose switch began is the engine's; it is not touched here. */
+/** Sets the plan's state after a failure. A plan whose switch began belongs to the engine and is not touched here. */
 function settle(device: Device, digest: string, error: unknown, signal: AbortSignal | undefined): void {
   if (!waitingStates.includes(readPlan(device, digest).state)) return;
   const code = codeOf(error) ?? 'INTERNAL';

@@ -1,6 +1,6 @@
 /**
- * Whether what is handed to the installer is the plan that was approved, nothing more and nothing else: the last look before
- * anything is unpacked. The planner and the download checked the same; here it is checked from the signed statements again.
+ * Checks that the installer's input is the approved plan, nothing more and nothing else. It is the last check before anything is
+ * unpacked. The planner and the download checked the same; here it is checked again from the signed statements.
  */
 import {
   shortDigest,
@@ -21,13 +21,15 @@ import { currentRow, readComponentRows, type NewComponent } from '../generations
 import { hasArchive, type ReadyArchive } from '../generations/store.ts';
 import type { DecidedInstall } from './decided-install.ts';
 
-/** By component: base and exactly the granted capabilities that have files; what `hasArchive` may be left out. */
+/**
+ * By component: base and exactly the granted capabilities that have files. Archives for which `hasArchive` is true may be left out.
+ */
 export type FetchedArchives = ReadonlyMap<string, readonly ReadyArchive[]>;
 
 export interface CheckedInstall {
-  /** Every component of the generation to be. */
+  /** Every component of the new generation. */
   readonly components: readonly NewComponent[];
-  /** Everything that was handed over. */
+  /** Every archive of the input. */
   readonly archives: readonly ReadyArchive[];
 }
 
@@ -47,7 +49,7 @@ export function checkInstall(device: Device, decided: DecidedInstall, fetched: F
   const components = new Map(carriedOver(device, running).map((component) => [component.component, component]));
   for (const planned of plan.steps) {
     const { component } = planned;
-    // It stays as it is.
+    // A dropped component stays as it is.
     if (dropped.some((one) => one.component === component)) continue;
     const step = steps.find((one) => one.step.component === component);
     if (!step || !same(step.step, planned))
@@ -73,7 +75,7 @@ export function checkInstall(device: Device, decided: DecidedInstall, fetched: F
 
 const same = (a: unknown, b: unknown): boolean => canonicalBytes(a).equals(canonicalBytes(b));
 
-/** The running components; what was taken back since goes, with its files. */
+/** The running components, without what was revoked since and without its files. */
 function carriedOver(device: Device, running: number): NewComponent[] {
   if (running === 0) return [];
   return readComponentRows(device, running).map((row) => {
@@ -113,7 +115,7 @@ function checkStep(
   };
 }
 
-/** Consent, once more: a grant was asked in this plan or is kept by it, with that contract and scope, and is declared. */
+/** Checks consent again: the plan asked for the grant or keeps it, with that contract and scope, and the release declares it. */
 function checkGrant(planned: PlanStep, statement: Statement, grant: Grant): void {
   const { capability, contract, risk, scope, state } = grant;
   const approved = [...planned.decisions, ...planned.kept].find((other) => other.capability === capability);
@@ -132,7 +134,7 @@ const pick = ({ contract, risk, scope }: Pick<Grant, 'contract' | 'risk' | 'scop
   scope,
 });
 
-/** Base and granted capabilities with files, by the statement; nothing else may have been fetched. */
+/** Checks the archives by the statement: base and granted capabilities with files; nothing else may have been fetched. */
 function checkArchives(
   device: Device,
   { subject, predicate }: Statement,
@@ -164,7 +166,7 @@ function checkArchives(
 
 const reference = /^\$\{component:([a-z][a-z0-9-]{0,62})\}\//;
 
-/** A hook may run out of another component only if that is required, and will be there. */
+/** A hook may run a program of another component only if that component is required and part of the new generation. */
 function checkReferences(components: readonly NewComponent[]): void {
   const names = new Set(components.map(({ component }) => component));
   for (const { component, statement } of components) {

@@ -82,7 +82,7 @@ const stateOf = (target: Device, capability: string): string | undefined =>
   listDecisions(target).find((one) => one.capability === capability)?.state;
 const planStates = (target: Device): string[] => listPlans(target).map(({ state }) => state);
 
-/** What holds after every change: one truth everywhere, and nothing lying about. */
+/** Checks after every change that all records agree and that no files are left over. */
 function checkTruth(target: Device, version: string | null): void {
   const current = currentGeneration(target);
   assert.equal(openJob(target), null);

@@ -1,8 +1,8 @@
 /**
- * Installs an approved plan: unpack everything, write the new generation's rows, look once more, then switch. Until the
+ * Installs an approved plan: unpacks everything, writes the new generation's rows, checks once more, then switches. Until the
  * switch nothing that runs is touched; after it `drive` takes the change to its end, forwards or back.
  *
- * Must never unpack what the plan did not grant, and never leave a job behind that a crash did not leave.
+ * Must never unpack what the plan did not grant, and never leave a job behind except after a crash.
  */
 import { messageOf, codeOf, timeText } from '@countersign/protocol';
 import { raiseAlert } from '../device/alerts.ts';
@@ -23,7 +23,7 @@ import { drive } from './switch.ts';
 export interface InstallRequest {
   readonly decided: DecidedInstall;
   readonly archives: FetchedArchives;
-  /** The last look right before the switch (revocations, approval, policy); throws to refuse. */
+  /** The last check right before the switch (revocations, approval, policy); throws to refuse. */
   readonly beforeSwitch: () => Promise<void> | void;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnSwitchProgress;
@@ -44,8 +44,8 @@ const interruptions = [
 const maximumAttempts = 5;
 
 /**
- * Installs the plan; the caller holds the lock. What is thrown was refused before the switch: the old generation runs on
- * untouched. @throws what `checkInstall`, `storeArchive` and `beforeSwitch` throw; STORE_DAMAGED, INSTALL_UNFINISHED, INSTALL_LOOP
+ * Installs the plan; the caller holds the lock. If it throws, it refused before the switch: the old generation runs on untouched.
+ * @throws what `checkInstall`, `storeArchive` and `beforeSwitch` throw; STORE_DAMAGED, INSTALL_UNFINISHED, INSTALL_LOOP
  */
 export async function install(device: Device, request: InstallRequest): Promise<PlanOutcome> {
   requireLock(device);
@@ -57,7 +57,7 @@ export async function install(device: Device, request: InstallRequest): Promise<
     await stage(device, request, checked, job);
   } catch (error) {
     await drive(device);
-    // What was refused is not kept on the disk; what was merely interrupted is there for the next try.
+    // What was refused does not stay on the disk; after a mere interruption it stays for the next try.
     if (!interruptions.includes(codeOf(error) ?? '')) collectGarbage(device);
     throw error;
   }
@@ -123,8 +123,8 @@ async function stage(device: Device, request: InstallRequest, checked: CheckedIn
 }
 
 /**
- * Every file of the new generation against its digest list; archives unpacked just now were hashed on their way in. Damage
- * in a component that the change does not touch is told and stops nothing: it runs, or not, as before.
+ * Checks every file of the new generation against its digest list, except archives unpacked just now: those were hashed while
+ * unpacking. Damage in a component that the change does not touch is reported and does not stop the change.
  */
 async function checkFiles(
   device: Device,
@@ -146,13 +146,13 @@ async function checkFiles(
     }
 }
 
-/** An alert for a component whose files are not what they were, or that does not live. */
+/** Raises an alert for a component whose files have changed or that is not alive. */
 export function reportUnhealthy(device: Device, component: string, error: unknown): void {
   const message = `${component} is not well: ${messageOf(error)}`;
   raiseAlert(device, { code: 'COMPONENT_UNHEALTHY', component, severity: 'critical', message });
 }
 
-/** Inside the switching transaction. */
+/** Call inside the switching transaction. */
 function decide(device: Device, { digest, steps }: DecidedInstall): void {
   const { revoked } = openJob(device)!.detail;
   for (const { step, grants, declined } of steps) {
@@ -166,7 +166,7 @@ function decide(device: Device, { digest, steps }: DecidedInstall): void {
   }
 }
 
-/** A switch that is interrupted again and again is left to a person. */
+/** Leaves a switch that is interrupted again and again to a person. */
 function checkLoop(device: Device, plan: string): void {
   const attempts = countAttempts(device, plan);
   if (attempts < maximumAttempts) return;

@@ -1,6 +1,6 @@
 /**
- * Starting a generation's components and finding out whether they live. A health hook is asked again until it says yes or its
- * seconds are over; a generation passes only after a last round in which every component said yes, so that one which dies
+ * Starts a generation's components and finds out whether they are alive. A health hook is asked again until it says yes or its
+ * time is over. A generation passes only after a last round in which every component says yes, so that a component that dies
  * right after its first answer is noticed.
  */
 import { setTimeout as pause } from 'node:timers/promises';
@@ -21,7 +21,7 @@ export class ComponentFailure extends Error {
   }
 }
 
-/** Runs `work` for one component; what it throws is that component's failure. */
+/** Runs `work` for one component; turns what it throws into that component's failure. */
 export async function forComponent<T>(component: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -43,7 +43,7 @@ export async function awaitHealth(
     ends.set(component, performance.now() + seconds * 1000);
     await forComponent(component, () => becomeHealthy(device, generation, component, ends.get(component)!));
   }
-  // One that is alone has just answered, but may have died since, like the others.
+  // A component that is alone has only just answered, but it may have died since, like the others.
   for (const [component, end] of ends)
     await forComponent(component, () => becomeHealthy(device, generation, component, end));
 }
@@ -59,7 +59,7 @@ async function becomeHealthy(device: Device, generation: Generation, component: 
   }
 }
 
-/** Null when healthy. @throws what more time does not mend */
+/** Null when healthy. @throws what waiting longer cannot cure */
 async function ask(
   device: Device,
   generation: Generation,

@@ -1,7 +1,7 @@
 /**
- * What happens at every start, under the lock, before anything else: an interrupted change is finished or undone, what it left
- * lying about goes, `grants/` says again what the database says, and the files of the running generation are looked at.
- * Needs no network and no person. A loss that it cannot mend is an alert; the other components run on.
+ * Recovers the device at every start, under the lock, before anything else. It finishes or undoes an interrupted change, removes
+ * what that left behind, rewrites `grants/` from the database, and checks the files of the running generation. Needs no network
+ * and no person. A loss that it cannot repair is an alert; the other components run on.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ export async function recover(device: Device, options: { onProgress?: OnSwitchPr
     device.log({ level: 'warn', event: 'recovered', phase: job.phase, ...outcome });
   }
   writeGrants(device);
-  // What a write that was cut off left beside the whole file.
+  // Removes what an interrupted write left beside the whole file.
   for (const folder of [['metadata'], ['metadata', 'history']])
     if (existsSync(join(device.directory, ...folder))) removeLeftovers(join(device.directory, ...folder));
   for (const name of readdirSync(stagingFolder(device)))
@@ -51,9 +51,9 @@ export async function recover(device: Device, options: { onProgress?: OnSwitchPr
 }
 
 /**
- * Where the old components were being stopped, they are started again: the last look before a switch is no longer fresh. Past
- * the switch the change goes on, with the starts, since a power cut ends what had been started; a budget turns it back when
- * it is interrupted too often.
+ * Old components that were being stopped are started again, because the last check before the switch is not fresh any more. After
+ * the switch the change goes on with the starts, since a power cut ends what had been started. A budget turns it back when it is
+ * interrupted too often.
  */
 function resume(device: Device, job: Job): void {
   if (job.phase === 'staging') return;
@@ -62,7 +62,7 @@ function resume(device: Device, job: Job): void {
   transact(device.database, () => enterPhase(device, job, phase, { hook: null }));
 }
 
-/** Every file of the running generation against its digest list; an alert about a component ends once it is well again. */
+/** Checks every file of the running generation against its digest list; an alert about a component ends once it is well again. */
 async function checkRunning(device: Device): Promise<string[]> {
   const damaged: string[] = [];
   const generation = currentGeneration(device);

@@ -1,6 +1,6 @@
 /**
- * Whether an older generation may run again: its releases are judged anew by the newest authority and revocations that can be had.
- * What was revoked, fell below the minimum or needs what is denied by now does not come back, not even by hand.
+ * Checks whether an older generation may run again: judges its releases again by the newest authority and revocations available.
+ * What was revoked, fell below the minimum or needs what is now denied does not come back, not even by hand.
  */
 import { checkNotRevoked, releaseError } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
@@ -12,7 +12,7 @@ import { judgeEvidence } from '../trust/release-evidence.ts';
 import { trustError } from '../trust/trust-errors.ts';
 
 /**
- * For `rollback`. Refreshes where somebody answers. The caller holds the device lock.
+ * For `rollback`. Refreshes if a server answers. The caller holds the device lock.
  * @throws RELEASE_REVOKED RELEASE_BELOW_MINIMUM CODESIGN_* ROLLBACK_DENIED TRUST_DOCUMENT, and what a refused refresh throws
  */
 export async function checkRollback(device: Device, target: Generation): Promise<void> {
@@ -41,7 +41,7 @@ async function newestDocuments(device: Device): Promise<TrustDocuments> {
   }
 }
 
-/** A release that runs now was judged when it came; what was revoked since shows here. */
+/** A release that runs now was judged when it arrived; this finds what was revoked since. */
 function checkRelease(device: Device, installed: InstalledComponent, documents: TrustDocuments): void {
   const { component, version, platform, release } = installed;
   checkNotRevoked(documents.revocations, release, component, version);

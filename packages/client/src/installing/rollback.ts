@@ -1,7 +1,6 @@
 /**
- * Going back by hand to the generation before the running one. It becomes a new generation with the old one's releases and
- * archives, so that no approval of earlier fits again. What was taken back or refused since stays off, what was granted
- * since is suspended.
+ * Goes back by hand to the generation before the running one. It becomes a new generation with the old one's releases and
+ * archives, so that no earlier approval fits it. What was revoked or refused since stays off; what was granted since is suspended.
  */
 import { timeText } from '@countersign/protocol';
 import { transact } from '../device/database.ts';
@@ -61,7 +60,7 @@ export async function rollback(device: Device, { check, onProgress }: RollbackRe
   return outcome as PlanOutcome;
 }
 
-/** The older generation without what was taken back or refused since. */
+/** The older generation without what was revoked or refused since. */
 function copyOf(device: Device, number: number): NewComponent[] {
   return readComponentRows(device, number).map((row) => {
     const off = new Set(

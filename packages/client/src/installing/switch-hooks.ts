@@ -1,6 +1,6 @@
 /**
- * The hooks of the components that a change touches: in the order of their requirements, each written down in the journal before
- * and after, and whether what was started lives.
+ * Runs the hooks of the components that a change touches, in the order of their requirements, and asks whether what was started
+ * is alive. The journal notes each hook before and after it runs.
  */
 import { codeOf, messageOf } from '@countersign/protocol';
 import { raiseAlert } from '../device/alerts.ts';
@@ -14,7 +14,7 @@ import { awaitHealth, forComponent } from './probation.ts';
 export interface SwitchProgress {
   readonly step: 'unpack' | 'check' | HookName | 'switch' | 'commit' | 'roll-back';
   readonly component?: string;
-  /** Packed bytes of one archive, where the step is unpack. */
+  /** Packed bytes of one archive, if the step is unpack. */
   readonly done?: number;
   readonly total?: number;
 }
@@ -38,7 +38,7 @@ export class SwitchHooks {
     this.#onProgress = onProgress;
   }
 
-  /** Every affected component's hook; the first that fails ends it. @throws ComponentFailure */
+  /** Runs the hook of every affected component; stops at the first that fails. @throws ComponentFailure */
   async runAll(generation: Generation, hook: 'stop' | 'start'): Promise<void> {
     for (const component of this.#inOrder(generation, hook)) {
       this.#onProgress?.({ step: hook, component });
@@ -46,7 +46,7 @@ export class SwitchHooks {
     }
   }
 
-  /** On the way back a hook that fails stops nothing; past the budget none is asked. */
+  /** On the way back: a hook that fails does not stop the rest; past the budget no hook runs. */
   async tryAll(generation: Generation, hook: 'stop' | 'start'): Promise<void> {
     if (this.#job.transitions > totalBudget) return;
     for (const component of this.#inOrder(generation, hook)) {
@@ -64,7 +64,7 @@ export class SwitchHooks {
     return awaitHealth(this.#device, generation, this.#order(generation));
   }
 
-  /** What runs again is told truthfully: where it is not well, there is an alert. */
+  /** Checks what runs again and raises an alert for each unhealthy component. */
   async lookAt(generation: Generation): Promise<void> {
     for (const component of this.#order(generation)) {
       try {

@@ -1,10 +1,10 @@
 /**
- * The switch from one generation to another, as a row of phases that the journal holds: stop → make current → start → health
+ * Switches from one generation to another, as a sequence of phases in the journal: stop → make current → start → health
  * → committed; where something fails: stop the new → make the old one current again → start it → rolled back.
  *
  * Invariants: `current` names the generation whose components are to run, and changes for all components in one
- * transaction; success is recorded only after the new components said that they live; killed at any instant, `drive` goes
- * on from the recorded phase; the way back needs nothing but the database and the store and always ends.
+ * transaction; success is recorded only after the new components said that they are alive; killed at any instant, `drive` goes on
+ * from the recorded phase; the way back needs only the database and the store, and always ends.
  */
 import { messageOf, codeOf } from '@countersign/protocol';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
@@ -30,11 +30,11 @@ import { ComponentFailure } from './probation.ts';
 
 export type Outcome =
   | PlanOutcome
-  /** An interrupted change was taken back before anything was switched; its plan stands where it stood. */
+  /** An interrupted change was undone before anything was switched; its plan is in the state it had before. */
   | { readonly outcome: 'abandoned'; readonly generation: number };
 
 export interface DriveOptions {
-  /** Runs inside the switching transaction: decisions of the plan become true together with its components. */
+  /** Runs inside the switching transaction: the plan's decisions take effect together with its components. */
   readonly atSwitch?: () => void;
   readonly onProgress?: OnSwitchProgress | undefined;
 }
@@ -49,7 +49,7 @@ export async function drive(device: Device, options: DriveOptions = {}): Promise
   }
 }
 
-/** Nothing was stopped yet: the prepared generation is forgotten; its archives are collected later. */
+/** Nothing was stopped yet: drops the prepared generation; its archives are collected later. */
 function abandon(device: Device, job: Job): Outcome {
   transact(device.database, () => {
     dropGeneration(device, job.generation);
@@ -125,7 +125,7 @@ class Switch {
     writeGrants(this.#device);
     await this.#hooks.runAll(this.#new, 'start');
     transact(this.#device.database, () => {
-      // Going back by hand, the plan that is left stands as committed until the older generation is.
+      // When going back by hand, the plan that is left stays committed until the older generation is.
       if (this.#job.kind === 'install') this.#setPlan('probation');
       enterPhase(this.#device, this.#job, 'probation');
     });
@@ -141,7 +141,7 @@ class Switch {
     transact(this.#device.database, () => {
       setGenerationState(this.#device, number, 'current');
       if (this.#old) setGenerationState(this.#device, this.#old.number, undo ? 'rolled-back' : 'previous');
-      // After a manual rollback there is nothing to go back to: the newer generation is what somebody left.
+      // After a manual rollback there is nothing to go back to: a person chose to leave the newer generation.
       if (undo) writeCurrentRow(this.#device, { generation: number, previous: null });
       else raiseHighest(this.#device, this.#new.components);
       if (undo) this.#endPlan({ outcome: 'rolled-back', generation: number, code: 'ROLLBACK', component: '' });
@@ -216,7 +216,7 @@ class Switch {
     raiseAlert(device, { code, component, severity: 'critical', message: `the change was undone: ${message}` });
   }
 
-  /** From here on the way leads back. */
+  /** Turns the change back. */
   #fail(error: unknown): void {
     const switched = this.#job.phase !== 'stopping';
     const component = error instanceof ComponentFailure ? error.component : '';
@@ -233,7 +233,7 @@ class Switch {
     });
   }
 
-  /** The releases to keep away: the failing component's, if it is new; else the new ones that it builds on; else all new. */
+  /** The releases to quarantine: the failing component's, if it is new; else the new ones that it builds on; else all new ones. */
   #culprits(component: string): string[] {
     const before = new Map(this.#old?.components.map((other) => [other.component, other.release]));
     const fresh = this.#new.components.filter((other) => before.get(other.component) !== other.release);
@@ -242,7 +242,7 @@ class Switch {
     return (own.length > 0 ? own : below.length > 0 ? below : fresh).map(({ release }) => release);
   }
 
-  /** Inside the transaction that ends the change. */
+  /** Call inside the transaction that ends the change. */
   #endPlan(outcome: PlanOutcome): void {
     keepOutcome(this.#device, this.#job.plan, outcome);
     if (outcome.outcome === 'committed') this.#setPlan('committed');

@@ -1,6 +1,6 @@
 /**
- * Two verifiers before anything of a plan is downloaded: the core's answers for the plan's roles and targets must be those of tuf-js
- * over the same bytes from the shipped root. The verdict stands in the plan's row, so it is bound to the plan digest.
+ * Asks both verifiers before anything of a plan is downloaded: over the same bytes from the shipped root, tuf-js must give the
+ * core's answers for the plan's roles and targets. The verdict stands in the plan's row, so it is bound to the plan digest.
  */
 import { authorityPath, channelPath, codeOf, releasePaths, revocationsPath } from '@countersign/protocol';
 import { confirmTargets } from '@countersign/protocol/node';
@@ -13,7 +13,7 @@ import type { DecidedInstall } from './decided-install.ts';
 const verdictCodes = ['VERIFIERS_DISAGREE', 'VERIFIER_FAILED'] as const;
 
 /**
- * Asks both verifiers about everything that the decided plan relies on. The caller holds the device lock and refreshed just before.
+ * Asks both verifiers about everything that the decided plan relies on. The caller holds the device lock and has just refreshed.
  * @throws VERIFIERS_DISAGREE VERIFIER_FAILED (alert raised, verdict kept), TUF_* SOURCE_*
  */
 export async function confirmByBothVerifiers(device: Device, view: TrustView, decided: DecidedInstall): Promise<void> {

@@ -1,4 +1,4 @@
-/** Space on the disk that holds a folder. */
+/** Tells how much space is left on the disk that holds a folder. */
 import { statfs } from 'node:fs/promises';
 
 /** Bytes that this account may still write to the disk of `folder`. */

@@ -1,6 +1,6 @@
 /**
- * Who may own the device's folders. A folder that is a link, or that belongs to another user, could be exchanged under the
- * service's feet. On POSIX the owner is the service's account or root and nobody else may write; on Windows the owner is an
+ * Checks who owns the device's folders. A folder that is a link, or that belongs to another user, could be exchanged while the
+ * service uses it. On POSIX the owner is the service's account or root and nobody else may write; on Windows the owner is an
  * administrator, the system or the service's account, and a new folder gets a protected access list.
  *
  * Must never follow a link.
@@ -12,13 +12,13 @@ import { join } from 'node:path';
 import { codeOf } from '@countersign/protocol';
 import { platformError } from './platform-errors.ts';
 
-/** Where a device lives unless told otherwise. */
+/** The default device folder. */
 export function defaultDirectory(): string {
   if (process.platform === 'win32') return join(process.env.ProgramData ?? 'C:\\ProgramData', 'Countersign');
   return process.geteuid?.() === 0 ? '/var/lib/countersign' : join(homedir(), '.local', 'share', 'countersign');
 }
 
-/** Nothing happens where there is no folder. @throws DEVICE_FOLDER_UNSAFE */
+/** Does nothing if the folder does not exist. @throws DEVICE_FOLDER_UNSAFE */
 export function checkFolder(folder: string): void {
   const status = lstatSync(folder, { throwIfNoEntry: false });
   if (status === undefined) return;
@@ -57,7 +57,7 @@ export function protectFolder(folder: string): void {
 
 const checked = new Set<string>();
 
-/** Asks once a process: starting PowerShell is slow, and who may change the owner is an administrator anyway. */
+/** Asks once per process: starting PowerShell is slow, and only an administrator could change the owner. */
 function checkWindowsOwner(folder: string): void {
   if (checked.has(folder)) return;
   const command = join(

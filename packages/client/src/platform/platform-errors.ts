@@ -1,4 +1,4 @@
-/** Codes of what differs between systems: who owns a folder. */
+/** Error codes of what differs between systems: who owns a folder. */
 import { errorsOf } from '@countersign/protocol';
 
 export const platformErrorTable = {

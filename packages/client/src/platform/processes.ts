@@ -1,6 +1,6 @@
 /**
- * Starting a program with a deadline, and ending it with everything that it started. Never through a shell; the environment is
- * exactly what the caller gives; output is kept up to a bound and thrown away after it.
+ * Starts a program with a deadline, and ends it with everything that it started. Never through a shell; the environment is
+ * exactly what the caller gives; output is kept up to a limit and dropped beyond it.
  *
  * A program that ends in time may leave a detached process behind (a component's `start` does); only a deadline or `kill`
  * ends the whole tree.
@@ -26,7 +26,7 @@ export type Ending =
 export interface RunOptions {
   readonly deadlineMilliseconds: number;
   readonly outputLimit?: number;
-  /** Called as soon as the process exists, with what tells it from a later one of the same number. */
+  /** Called as soon as the process exists, with what distinguishes it from a later process of the same number. */
   readonly onStarted?: (identity: ProcessIdentity) => void;
 }
 
@@ -42,7 +42,7 @@ export function runToEnd(command: Command, options: RunOptions): Promise<Ending>
         stdio: ['ignore', 'pipe', 'pipe'],
         shell: false,
         windowsHide: true,
-        // A process group of its own, so that the whole group can be ended.
+        // A separate process group, so that the whole group can be ended.
         detached: process.platform !== 'win32',
       });
     } catch (error) {
@@ -87,14 +87,14 @@ export function runToEnd(command: Command, options: RunOptions): Promise<Ending>
   });
 }
 
-/** A process for certain: its number may be given to another one later, together with its start it may not. */
+/** Identifies one process: its number may be reused later, but not together with its start time. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Opaque; null where the system does not tell. */
+  /** Opaque; null where the system does not give it. */
   readonly started: string | null;
 }
 
-/** Ends a process of an earlier run and all it started, if it is still the same one. */
+/** Ends a process of an earlier run and everything it started, if it is still the same process. */
 export function killIfSame({ pid, started }: ProcessIdentity): void {
   if (started !== null && startOf(pid) === started) killTree(pid);
 }

@@ -1,6 +1,6 @@
 /**
- * Removing folders that somebody may still have open: endpoint protection, an indexer, a component that has not ended.
- * Invariant: what can be removed is removed, the rest stays for the next time; never an error for a locked file.
+ * Removes folders that a program may still have open: endpoint protection, an indexer, a component that has not ended. Invariant:
+ * what can be removed is removed, and the rest stays for the next time. Never fails because of a locked file.
  *
  * Must never follow a link: a link is removed, not what it points to.
  */
@@ -8,10 +8,10 @@ import { chmodSync, lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:f
 import { join } from 'node:path';
 import { codeOf } from '@countersign/protocol';
 
-/** Windows and network file systems say these while a file is open; POSIX says some of them for folders in use. */
+/** Windows and network file systems give these codes while a file is open; POSIX gives some of them for folders in use. */
 const locked = ['EBUSY', 'EPERM', 'EACCES', 'ENOTEMPTY', 'ETXTBSY', 'EMFILE'];
 
-/** True when nothing is left under that name. @throws an error of the system that no lock explains */
+/** True when nothing is left under that name. @throws a system error that a lock does not explain */
 export function removeTree(path: string): boolean {
   const status = lstatSync(path, { throwIfNoEntry: false });
   if (status === undefined) return true;
@@ -41,6 +41,6 @@ function writable(path: string): void {
   try {
     chmodSync(path, 0o700);
   } catch {
-    // Then it stays.
+    // Then the file stays.
   }
 }

@@ -1,4 +1,4 @@
-/** What was changed on a device and who signed for it, for people; the proof is the audit trail. */
+/** Lists what was changed on a device and who signed for it, for people to read; the proof is the audit trail. */
 import { readApproval } from '../consent/approvals.ts';
 import { printedNameOf } from '../device/audit.ts';
 import type { Device } from '../device/device.ts';
@@ -17,7 +17,7 @@ export interface HistoryEntry {
     readonly to: string | null;
   }[];
   readonly decisions: readonly { readonly component: string; readonly capability: string; readonly grant: boolean }[];
-  /** `name` is null where it was erased. */
+  /** `name` is null if it was erased. */
   readonly approvers: readonly { readonly keyid: string; readonly name: string | null; readonly at: string }[];
 }
 

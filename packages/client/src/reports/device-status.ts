@@ -1,6 +1,6 @@
 /**
- * What a device says about itself, read from its database: nothing here changes anything or needs the lock. The truth about
- * what runs comes from the current generation's rows, never from what was intended.
+ * Reports what a device says about itself, from its database. Changes nothing and needs no lock. What runs is read from the
+ * current generation's rows, never from what was intended.
  */
 import { countApprovals } from '../consent/approvals.ts';
 import { openAlerts } from '../device/alerts.ts';

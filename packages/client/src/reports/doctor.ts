@@ -1,6 +1,6 @@
 /**
- * What is wrong with a device, each finding with how to mend it. Changes nothing and needs no lock: it works beside the running
- * service. A part that cannot be looked at is a finding itself.
+ * Finds what is wrong with a device, and how to repair each finding. Changes nothing and needs no lock, so it works while the
+ * service runs. A part that cannot be checked is itself a finding.
  */
 import { httpSource, type Check, type Findings } from '@countersign/protocol/node';
 import { listAccounts } from '../consent/accounts.ts';
@@ -19,7 +19,7 @@ import { readShippedPackage } from '../trust/trust-on-device.ts';
 const littleSpace = 1 << 30;
 const dayMilliseconds = 24 * 3600_000;
 
-/** In the order in which what they find should be mended. */
+/** In the order in which findings should be repaired. */
 export const deviceChecks = (device: Device): Check[] => [
   () => readShippedPackage(device),
   () => verifyAudit(device),
@@ -67,7 +67,7 @@ function lookAtPolls(device: Device, add: Findings['add']): void {
     add('POLL_OLD', `the last poll was at ${last.at}`, mend);
 }
 
-/** One small request by the device's own rules: host list, TLS, proxy. What it answers is not judged here. */
+/** One small request by the device's own rules: host list, TLS, proxy. The answer is not judged here. */
 async function lookAtServer(device: Device, { metadataUrl }: Server): Promise<void> {
   const connection = openConnection(device, allowedHosts(device, lastAuthority(device, 'devices').regions));
   try {

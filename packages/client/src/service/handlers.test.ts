@@ -1,4 +1,4 @@
-/** What a command is answered with, where the service carried out in the meantime what it asks for. */
+/** The answer to a command when the service has meanwhile carried out what it asks for. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { acceptPolicy, kitFolder, makeKit, prepare, type Kit } from '../../../../test/support/release-kit.ts';

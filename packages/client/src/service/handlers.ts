@@ -1,6 +1,6 @@
 /**
- * What a device does when it is asked, by a command or by the service on a command's behalf. Every handler runs under the device
- * lock and gets plain JSON; whoever asks with a password has it turned into a signature before.
+ * Carries out requests to the device, from a command or from the service on a command's behalf. Every handler runs under the
+ * device lock and gets plain JSON. A password never comes here: the command turns it into a signature first.
  */
 import { shortDigest } from '@countersign/protocol';
 import { holdPlan, recordAnswer, type SignedAnswer } from '../consent/approvals.ts';
@@ -17,7 +17,7 @@ import { rollback } from '../installing/rollback.ts';
 import type { Handlers } from './intents.ts';
 import { poll, type PollResult } from './polling.ts';
 
-/** Who asked: the key of an account that signed in, or whoever may write to the device folder. */
+/** Who asked: the key of an account that signed in, or anyone who may write to the device folder. */
 export interface Asker {
   readonly by: string;
 }
@@ -61,7 +61,7 @@ export const handlersOf = (device: Device, options: InstallOptions = {}) =>
     request: async (asked: PlanRequests): Promise<PollResult> => askFor(device, asked),
   }) satisfies Handlers;
 
-/** A plan that the service carried out in the meantime is answered with how it ended. */
+/** If the service has meanwhile carried out the plan, the answer is how that ended. */
 async function installPlan(device: Device, digest: string | null, options: InstallOptions): Promise<InstallOutcome> {
   if (digest === null || openPlan(device)?.digest === digest) return installApproved(device, options);
   const { state, outcome } = readPlan(device, digest);
@@ -81,7 +81,7 @@ async function askFor(device: Device, asked: PlanRequests): Promise<PollResult> 
       ? []
       : readPlan(device, result.plan.digest).plan.steps.map((step) => [step.component, step] as const),
   );
-  // A request that cannot be planned leaves what was open before: that is no answer to it.
+  // A request that cannot be planned leaves the earlier plan open, and that plan does not answer the request.
   const planned =
     requests.every(({ component, capability }) =>
       steps.get(component)?.decisions.some((one) => one.capability === capability && one.change === 'requested'),

@@ -1,6 +1,6 @@
 /**
- * One writer, many askers. A command that changes the device does so itself under the device lock; where the service holds the
- * lock, the command leaves an intent in the database and waits for the service's answer. If the service dies meanwhile, the
+ * Lets many commands ask one writer. A command that changes the device does so itself under the device lock. If the service holds
+ * the lock, the command leaves an intent in the database and waits for the service's answer. If the service dies meanwhile, the
  * command takes the lock and acts. An intent is answered once; it never holds a secret.
  */
 import { setTimeout as pause } from 'node:timers/promises';
@@ -48,10 +48,10 @@ export async function perform<T>(
     tried = performance.now();
     try {
       const act = async (): Promise<T> => {
-        // It may have been answered right before the lock became free.
+        // The service may have answered right before the lock became free.
         const late = takeAnswer(device, id);
         if (late !== null) return readAnswer<T>(late);
-        // Nobody answers any more: what was asked for is done here instead.
+        // The service has ended, so the request is carried out here.
         if (id !== undefined) database.prepare('DELETE FROM intent WHERE id = ?').run(id);
         return attending(device, handlers, async () => {
           await mend(device);
@@ -82,11 +82,11 @@ function takeAnswer({ database }: Device, id: number | bigint | undefined): stri
   return row.answer;
 }
 
-/** Must not wait for an installation under way: a gate that shall be closed. */
+/** A revocation must not wait for a running installation. */
 const isUrgent: CommandFilter = (command) => command === 'revoke';
 export const canWait: CommandFilter = (command) => !isUrgent(command);
 
-/** Does long work under the lock, and meanwhile answers what cannot wait for its end. */
+/** Does long work under the lock and meanwhile answers urgent intents. */
 export async function attending<T>(device: Device, handlers: Handlers, work: () => Promise<T>): Promise<T> {
   const over = new AbortController();
   const attendant = (async () => {
@@ -107,13 +107,13 @@ export async function attending<T>(device: Device, handlers: Handlers, work: () 
   }
 }
 
-/** What an interruption left is finished or undone before anything else; `grants/` says what the database says. */
+/** First finishes or undoes what an interruption left, and rewrites `grants/` from the database. */
 async function mend(device: Device): Promise<void> {
   if (openJob(device)) await recover(device);
   else writeGrants(device);
 }
 
-/** For the holder of the lock: answers the waiting intents of that choice, oldest first. True when there was one. */
+/** For the holder of the lock: answers the waiting intents that `choice` takes, oldest first. True when there was one. */
 export async function answerIntents(device: Device, handlers: Handlers, choice: CommandFilter): Promise<boolean> {
   const { database } = device;
   const waiting = (
@@ -130,7 +130,7 @@ export async function answerIntents(device: Device, handlers: Handlers, choice: 
   return waiting.length > 0;
 }
 
-/** A service that starts drops what was asked of a dead one long ago: its asker is gone. */
+/** At its start a service drops old intents that a dead service left: nobody waits for them any more. */
 export function dropOldIntents(device: Device): void {
   const before = timeText(new Date(device.clock().getTime() - 60_000));
   device.database.prepare('DELETE FROM intent WHERE created < ?').run(before);

@@ -1,6 +1,6 @@
 /**
- * One poll of the device: trust is brought up to date, then the plan, then whoever looks is told. Computing the plan is skipped
- * while nothing is new; once a minute it is done all the same, since rollout shares, holds and approvals move with time.
+ * Polls once: brings trust up to date, then the plan, then the alerts. While nothing is new the plan is computed only once a
+ * minute, since rollout shares, holds and approvals change with time.
  */
 import { codeOf, timeText, type Omission } from '@countersign/protocol';
 import { computeDevicePlan, lastOmissions } from '../consent/planning.ts';
@@ -22,7 +22,7 @@ const minute = 60_000;
 const computed = new WeakMap<Device['database'], number>();
 
 /**
- * Polls once. The caller holds the device lock. What a person asks for (`asked`) is planned in any case.
+ * Polls once. The caller holds the device lock. What a person asks for (`asked`) is always planned.
  * @throws what `refreshTrust` and `computeDevicePlan` throw; what was trusted and planned before stays
  */
 export async function poll(device: Device, asked: PlanRequests = {}): Promise<PollResult> {
@@ -47,7 +47,7 @@ export async function poll(device: Device, asked: PlanRequests = {}): Promise<Po
   }
 }
 
-/** Somebody has to be told that there is something to decide; once it is decided, no longer. */
+/** Raises an alert while there is something to decide, and clears it afterwards. */
 function tellOfUpdate(device: Device): void {
   const open = openPlan(device);
   if (open?.state !== 'offered' && open?.state !== 'awaiting-approval') return clearAlert(device, 'UPDATE_AVAILABLE');
@@ -60,7 +60,7 @@ function tellOfUpdate(device: Device): void {
   });
 }
 
-/** Written when it differs, or once a minute: a poll in which nothing happens must not wear the disk. */
+/** Writes the outcome when it differs, or once a minute: a poll in which nothing happens must not wear out the disk. */
 function noteOutcome(device: Device, outcome: string): void {
   const last = readSetting(device.database, 'lastPoll');
   const now = device.clock();

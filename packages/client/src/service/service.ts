@@ -1,7 +1,7 @@
 /**
  * `countersign-device run`: the unattended service. It holds the device lock, recovers what an interruption left, polls with
  * jitter and back-off, answers what commands ask, and carries out plans that were approved. It never approves anything.
- * A signal ends it after the step under way; being killed is what recovery is for.
+ * A signal ends it after the current step; recovery handles being killed.
  */
 import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -15,7 +15,7 @@ import { answerIntents, attending, canWait, dropOldIntents } from './intents.ts'
 import { poll } from './polling.ts';
 
 export interface ServiceOptions {
-  /** Seconds between polls when all is well; each is stretched by up to a tenth, so that devices do not march in step. */
+  /** Seconds between polls when all is well; each is lengthened by up to a tenth, so that devices do not poll all at once. */
   readonly pollSeconds: number;
   readonly signal: AbortSignal;
   readonly onEvent: (event: object) => void;
@@ -25,7 +25,7 @@ const longestPollWait = 4 * 3600;
 const installWaits = { first: 30, longest: 3600 };
 const lookMilliseconds = 200;
 
-/** When something is due again: at `seconds`, doubled with every failure in a row up to `longest`. */
+/** When something is due again: after `seconds`, doubled with every failure in a row up to `longest`. */
 class Schedule {
   #failures = 0;
   #due = 0;
@@ -78,7 +78,7 @@ export async function serve(device: Device, { pollSeconds, signal, onEvent }: Se
         await answerIntents(device, handlers, canWait);
         if (polls.isDue) polls.note(await attempt('polled', () => poll(device)));
         const plan = approvedPlan(device)?.digest ?? null;
-        // An approval that is new is carried out at once, whatever an earlier plan waits for.
+        // A new approval is carried out at once, even if an earlier plan made the schedule wait.
         if (plan !== approved) installs.now();
         approved = plan;
         if (plan !== null && installs.isDue)

@@ -1,7 +1,7 @@
 /**
- * The two authority chains as this device has accepted them. Every line that was ever accepted is kept, so that a shorter or other
- * chain is refused whatever the repository says; they outlive metadata. TUF only brings them here: what is in them is
- * judged by their own signatures.
+ * Keeps the two authority chains as this device has accepted them. Every line that was ever accepted is kept, even when metadata
+ * is lost. So a shorter or other chain is refused, whatever the repository says. TUF only delivers the chains; their own
+ * signatures judge their content.
  */
 import { Buffer } from 'node:buffer';
 import { readChain, type AuthorityBodies, type AuthorityChain, type AuthorityKind } from '@countersign/protocol';
@@ -49,7 +49,9 @@ export function acceptChain<K extends AuthorityKind>(device: Device, kind: K, by
   return chain;
 }
 
-/** The newest accepted line of a chain, one envelope; null before any was accepted. Its signatures were judged then. */
+/**
+ * The newest accepted line of a chain, one envelope; null before any was accepted. Its signatures were judged when it was accepted.
+ */
 export function newestLine(device: Device, kind: AuthorityKind): { sha256: string; envelope: Uint8Array } | null {
   const row = device.database
     .prepare('SELECT sha256, envelope FROM authority_line WHERE kind = ? ORDER BY version DESC LIMIT 1')
@@ -63,7 +65,7 @@ interface Known {
 }
 const known = new WeakMap<Device['database'], Map<AuthorityKind, Known>>();
 
-/** The newest body that this device accepted, or the shipped one: also without a network, and past its expiry. */
+/** The newest body that this device accepted, or the shipped one; works without a network and past its expiry. */
 export function lastAuthority<K extends AuthorityKind>(device: Device, kind: K): AuthorityBodies[K] {
   const digest = newestLine(device, kind)?.sha256 ?? 'shipped';
   let cache = known.get(device.database);

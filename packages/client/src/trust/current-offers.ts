@@ -1,7 +1,7 @@
 /**
- * What is on offer to this device: the channel's offers that are for its model and platform and have reached it, each judged from
- * its own signatures. What is refused is recorded with its code and raises an alert; it never becomes a candidate. An offer that
- * cannot be fetched just now is an error, not a refusal.
+ * Finds what is on offer to this device: the channel's offers for its model and platform that have reached it, each judged by its
+ * own signatures. A refused offer is recorded with its code and raises an alert; it never becomes a candidate. An offer that
+ * cannot be fetched now is an error, not a refusal.
  */
 import { Buffer } from 'node:buffer';
 import {
@@ -24,12 +24,12 @@ import { fetchEvidence, judgeEvidence, type JudgedRelease, type FetchedRelease }
 
 export interface CurrentOffers {
   readonly candidates: readonly Candidate[];
-  /** By release digest: what was judged good now. */
+  /** By release digest: the releases just judged good. */
   readonly judged: ReadonlyMap<string, JudgedRelease>;
   readonly refusals: readonly Refusal[];
 }
 
-/** Verdicts of this process, good while exactly the same documents and evidence are looked at. */
+/** Verdicts of this process, valid for exactly the same documents and evidence. */
 interface Verdict {
   readonly codesign: object;
   readonly revocations: object;
@@ -40,8 +40,9 @@ interface Verdict {
 const verdicts = new WeakMap<Device['database'], Map<string, Verdict>>();
 
 /**
- * Judges every offer that is for this device now. With a `repository` by what trusted metadata lists now; without one (no network) by the
- * evidence that was good before, against the documents given. Records refusals and releases. The caller holds the device lock.
+ * Judges every offer that is for this device now. With a `repository`: by what trusted metadata lists now. Without one (no
+ * network): by the evidence that was good before, against the documents given. Records refusals and releases. The caller holds
+ * the device lock.
  * @throws SOURCE_* where something has to be fetched and cannot be
  */
 export async function currentOffers(
@@ -76,7 +77,7 @@ export async function currentOffers(
   return { candidates, judged, refusals };
 }
 
-/** For this model and platform, and reached by their rollout. */
+/** The offers for this model and platform whose rollout has reached this device. */
 function offersHere(device: Device, { channel }: TrustDocuments): Offer[] {
   const setting = (key: 'rolloutSeed' | 'model' | 'platform'): string => readSetting(device.database, key) ?? '';
   const seed = Buffer.from(setting('rolloutSeed'), 'hex');
@@ -88,7 +89,7 @@ function offersHere(device: Device, { channel }: TrustDocuments): Offer[] {
   );
 }
 
-/** Null where there is neither a network nor evidence. */
+/** Null if there is neither a network nor evidence. */
 async function judgeOffer(
   device: Device,
   offer: Offer,
@@ -99,10 +100,10 @@ async function judgeOffer(
   if (cache === undefined) verdicts.set(device.database, (cache = new Map<string, Verdict>()));
   const state = repository?.session.state;
   const snapshot = state?.snapshot?.sha256 ?? null;
-  // By its whole name: the same bytes under another name would be refused.
+  // Under its whole name, because the same bytes under another name would be refused.
   const key = `${offer.component} ${offer.version} ${offer.platform} ${offer.release}`;
   const known = cache.get(key);
-  // A role that has expired since is not in the state any more, and has to be looked up again.
+  // A role that expired is not in the state any more and has to be looked up again.
   const listed = state === undefined || state.targets.has(`component-${offer.component}`);
   if (known?.codesign === codesign && known.revocations === revocations && known.snapshot === snapshot && listed)
     return known.judged;

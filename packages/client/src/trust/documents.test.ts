@@ -14,7 +14,7 @@ test('a document is exactly what is listed, within its bound, and is kept by its
   const read = (maximum = 1 << 20) => readDocument(device, view, path, maximum);
   const { bytes } = await read();
   assert.equal((JSON.parse(bytes.toString()) as { channel: string }).channel, 'stable');
-  // Kept by the poll: what the server has now does not matter.
+  // The poll kept it, so what the server has now does not matter.
   const name = [...repository.files.keys()].find((file) => file.endsWith('.stable.json'))!;
   repository.files.delete(name);
   assert.deepEqual((await read()).bytes, bytes);

@@ -1,6 +1,6 @@
 /**
- * Small signed documents: fetched as targets, by the digest and length that trusted metadata gives, and kept with that digest so
- * that one that did not change is not fetched again. Their content is judged by whoever reads them.
+ * Fetches small signed documents as targets, by the digest and length that trusted metadata gives. It keeps them with that
+ * digest, so that an unchanged one is not fetched again. The caller judges their content.
  */
 import { checkDocumentListed, sha256, timeText, type TargetFile } from '@countersign/protocol';
 import { fetchDocument, lookUp, type MetadataSession } from '@countersign/protocol/node';
@@ -21,7 +21,7 @@ export function targetUrl(server: Server, target: TargetFile): URL {
 }
 
 /**
- * The document's exact bytes, from where it was kept or from the server. Not kept yet: `keepDocument` does, once it was judged.
+ * The document's exact bytes, kept ones or from the server. Does not keep them: `keepDocument` does, after they were judged.
  * @throws TRUST_DOCUMENT (not listed, over `maximumBytes`, or not what was listed), TUF_* SOURCE_*
  */
 export async function readDocument(
@@ -39,7 +39,7 @@ export async function readDocument(
   return { bytes: await fetchDocument(targetUrl(server, target), target, limits), sha256: target.sha256 };
 }
 
-/** The document as it was last accepted; null where it never was. */
+/** The document as it was last accepted; null if it never was. */
 export function keptDocument(device: Device, path: string): { sha256: string; bytes: Uint8Array } | null {
   const row = device.database.prepare('SELECT sha256, bytes FROM document WHERE path = ?').get(path);
   return (row as { sha256: string; bytes: Uint8Array } | undefined) ?? null;

@@ -1,9 +1,9 @@
-/** Releases that were judged good, kept with their evidence: for a device without a network, and to describe what was offered. */
+/** Keeps releases that were judged good, with their evidence: for a device without a network, and to describe what was offered. */
 import { timeText } from '@countersign/protocol';
 import type { Device } from '../device/device.ts';
 import type { JudgedRelease, FetchedRelease, ReleaseReference } from './release-evidence.ts';
 
-/** Evidence that was good before; null where there is none. What metadata lists now is not known from it. */
+/** Evidence that was good before; null if there is none. It does not tell what metadata lists now. */
 export function readEvidence(device: Device, release: string): FetchedRelease | null {
   const row = device.database.prepare('SELECT bundles, texts, judged FROM release WHERE release = ?').get(release) as
     { bundles: Uint8Array; texts: Uint8Array; judged: string } | undefined;
@@ -12,7 +12,7 @@ export function readEvidence(device: Device, release: string): FetchedRelease | 
   return { bundles: row.bundles, texts: row.texts, tufKeyIds, listed: null };
 }
 
-/** The signed statement and the texts as they were judged; null where the release is not kept. */
+/** The signed statement and the texts as they were judged; null if the release is not kept. */
 export function keptRelease(device: Device, release: string): { statement: Uint8Array; texts: Uint8Array } | null {
   const row = device.database.prepare('SELECT statement, texts FROM release WHERE release = ?').get(release);
   return (row as { statement: Uint8Array; texts: Uint8Array } | undefined) ?? null;

@@ -1,6 +1,6 @@
 /**
- * Who denies a capability on this device: the vendor by the newest accepted devices policy, or the laboratory's own IT, which
- * may only deny. Fail closed: a device without a policy, or without a model, has everything denied.
+ * Decides who denies a capability on this device: the vendor by the newest accepted devices policy, or the laboratory's own IT,
+ * which may only deny. Fail closed: on a device without a policy, or without a model, everything is denied.
  */
 import {
   payloadOf,
@@ -18,8 +18,8 @@ import { newestLine } from './authorities.ts';
 import { readShippedPackage } from './trust-on-device.ts';
 
 /**
- * The newest accepted devices policy, else the one that shipped; undefined: there is none. Its signatures were judged when it
- * was accepted: what is open must be known without a network and without the shipped files.
+ * The newest accepted devices policy, else the shipped one; undefined: there is none. Its signatures were judged when it was
+ * accepted, since what is open must be known without a network and without the shipped files.
  */
 function devicesPolicy(device: Device): DevicesAuthority | undefined {
   const line = newestLine(device, 'devices')?.envelope ?? shippedLine(device);

@@ -198,7 +198,7 @@ test('a rotated timestamp key takes the time floor away', async (t) => {
     .rotateRoot(() => repository.keys.set('timestamp', [ed25519Key()]))
     .renew('timestamp')
     .publish();
-  // This poll began by the old floor; the root that it accepts takes it away for the next one.
+  // This poll began with the old floor; the root that it accepts removes the floor for the next poll.
   await assert.rejects(poll(), { code: 'TUF_EXPIRED' });
   await poll();
   assert.equal(readSetting(device.database, 'timeFloor'), '2026-11-23T11:00:00Z');

@@ -1,7 +1,7 @@
 /**
- * One poll: metadata, then the documents that it lists (authority chains, revocations, channel), from the first server that
- * answers rightly. Invariants: what was accepted is kept role by role and line by line; a refusal changes nothing of what is
- * trusted and raises an alert; a poll in which nothing changed parses nothing. It decides nothing about installing.
+ * Refreshes trust: metadata, then the documents that it lists (authority chains, revocations, channel), from the first server
+ * whose answers are accepted. Invariants: what was accepted is kept role by role and line by line; a refusal leaves what is
+ * trusted unchanged and raises an alert; a poll in which nothing changed parses nothing. Never decides about installing.
  */
 import {
   messageOf,
@@ -32,7 +32,7 @@ import { allowedHosts, configuredServers, openConnection, type Connection, type 
 import { trustError } from './trust-errors.ts';
 import { deviceStore, noteSignedTime, readShippedPackage, warnOfClockBehind } from './trust-on-device.ts';
 
-/** Everything signed that decisions are made by. */
+/** All signed documents on which decisions are based. */
 export interface TrustDocuments {
   readonly codesign: CodesignAuthority;
   readonly devices: DevicesAuthority;
@@ -52,7 +52,7 @@ interface Polling {
   /** The server that answered last. */
   preferred: string | null;
   view: TrustView | null;
-  /** The last session; null after a failure, which may have left the store further on than the session is. */
+  /** The last session; null after a failure, because the store may then be newer than the session. */
   session: MetadataSession | null;
   /** Opened at the first poll and after a failure. */
   start: { readonly store: MetadataStore; readonly shippedRoot: Uint8Array } | null;
@@ -72,7 +72,7 @@ function pollingOf(device: Device): Polling {
   return polling;
 }
 
-/** Ends the device's connections. Idle ones keep no process alive. */
+/** Ends the device's connections. Idle ones do not keep the process alive. */
 export async function closeConnections(device: Device): Promise<void> {
   const polling = pollings.get(device.database);
   pollings.delete(device.database);
@@ -80,7 +80,7 @@ export async function closeConnections(device: Device): Promise<void> {
 }
 
 /**
- * Brings trust up to date. The caller holds the device lock. When every server fails, the gravest failure is thrown: a refusal
+ * Brings trust up to date. The caller holds the device lock. When every server fails, it throws the gravest failure: a refusal
  * before an unreachable server. What was trusted before stays.
  * @throws TUF_* AUTHORITY_* CHANNEL_RULES FORMAT_* TRUST_* CLOCK_AHEAD (refused, alert raised), SOURCE_* (not reached)
  */
@@ -111,7 +111,7 @@ export async function refreshTrust(device: Device): Promise<TrustView> {
   throw refusal;
 }
 
-/** Whether the failure says only that nobody answered, not that an answer was wrong. */
+/** Whether the failure means only that no server answered, not that an answer was wrong. */
 export const isUnreached = (error: unknown): boolean =>
   ['SOURCE_UNREACHABLE', 'SOURCE_TIMEOUT', 'SOURCE_BROKEN', 'SOURCE_STATUS', 'SOURCE_STOPPED'].includes(
     codeOf(error) ?? '',
@@ -176,8 +176,8 @@ async function readFormat<T>(
 }
 
 /**
- * The documents as they were last accepted: for a device that reaches nobody. Null before the first poll. Their roles may have
- * expired since; that they are the newest is not said.
+ * The documents as they were last accepted, for a device that reaches no server. Null before the first poll. Their roles may have
+ * expired since, and they need not be the newest.
  */
 export function lastDocuments(device: Device): TrustDocuments | null {
   const name = readSetting(device.database, 'channel') ?? 'stable';
@@ -198,7 +198,7 @@ export function lastDocuments(device: Device): TrustDocuments | null {
 
 const dayMilliseconds = 24 * 3600_000;
 
-/** Metadata that looks expired because this PC's clock runs ahead is said to be so, with both times. */
+/** Explains metadata that looks expired only because this PC's clock runs ahead, with both times. */
 function explain(device: Device, { connection }: Polling, error: unknown): unknown {
   const heard = connection.serverTime;
   if (codeOf(error) !== 'TUF_EXPIRED' || heard === null || !(error instanceof CountersignError)) return error;
@@ -211,7 +211,7 @@ function explain(device: Device, { connection }: Polling, error: unknown): unkno
   );
 }
 
-/** The alerts that a poll raises, once one went well. */
+/** Clears the alerts that polls raise, after a poll succeeded. */
 function clearRefusals(device: Device): void {
   clearAlerts(device, (code) =>
     /^(CLOCK_AHEAD|DEVICE_PACKAGE|(TUF|AUTHORITY|CHANNEL|FORMAT|TRUST|SOURCE)_.*)$/.test(code),

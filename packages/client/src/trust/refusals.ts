@@ -1,4 +1,7 @@
-/** Releases that this device refused before installation, the newest code of each, told once as an alert and in the trail. */
+/**
+ * Keeps the releases that this device refused before installation, with the newest code of each. Each is reported once, as an
+ * alert and in the audit trail.
+ */
 import { escapeText, timeText } from '@countersign/protocol';
 import { clearAlert, raiseAlert } from '../device/alerts.ts';
 import { appendAudit } from '../device/audit.ts';
@@ -27,7 +30,7 @@ export const listRefusals = (device: Device): { component: string; version: stri
     }[]
   ).map((row) => ({ ...row }));
 
-/** Keeps the newest code of a refused release and tells it once. */
+/** Keeps the newest code of a refused release and reports it once. */
 export function recordRefusal(device: Device, { release, component, version, code, reason }: Refusal): void {
   if (refusalOf(device, release)?.code === code) return;
   transact(device.database, () => {
@@ -44,7 +47,7 @@ export function recordRefusal(device: Device, { release, component, version, cod
   });
 }
 
-/** A release that is judged good now is refused no more. */
+/** Forgets the refusals of releases that are now judged good. */
 export function forgetRefusals(device: Device, releases: readonly string[]): void {
   for (const release of releases) {
     const known = refusalOf(device, release);

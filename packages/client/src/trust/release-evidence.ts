@@ -1,6 +1,6 @@
 /**
- * The evidence for one release: fetched as trusted metadata lists it, judged by `judgeRelease`, and kept for a device without a
- * network. Anything that throws on the way is a refusal.
+ * Gets the evidence for one release: fetches it as trusted metadata lists it, has `judgeRelease` judge it, and keeps it for a
+ * device without a network. Anything thrown on the way is a refusal.
  */
 import {
   bundleFile,
@@ -27,23 +27,23 @@ export interface JudgedRelease {
   readonly texts: ReleaseTexts;
 }
 
-/** What a release is judged against. */
+/** The documents by which a release is judged. */
 export interface Judges {
   readonly codesign: CodesignAuthority;
   readonly revocations: Revocations;
 }
 
-/** A release's files as they were fetched, the TUF keys whose signatures on its role were good then, and what that role lists now. */
+/** A release's files as fetched, the TUF keys with a valid signature on its role at that time, and what that role lists now. */
 export interface FetchedRelease {
   readonly bundles: Uint8Array;
   readonly texts: Uint8Array;
   readonly tufKeyIds: readonly string[];
-  /** Null for evidence that was kept. */
+  /** Null for kept evidence. */
   readonly listed: Readonly<Record<string, Target>> | null;
 }
 
 /**
- * The evidence as trusted metadata has it now.
+ * Fetches the evidence as trusted metadata lists it now.
  * @throws TRUST_DOCUMENT TUF_* SOURCE_*
  */
 export async function fetchEvidence(
@@ -59,7 +59,7 @@ export async function fetchEvidence(
 }
 
 /**
- * Judges it, by the newest authority and revocations.
+ * Judges evidence by the newest authority and revocations.
  * @throws RELEASE_REVOKED RELEASE_BELOW_MINIMUM CODESIGN_* RELEASE_* FORMAT_* OFFER_RELEASE TRUST_DOCUMENT DOWNLOAD_NOT_LISTED
  */
 export function judgeEvidence(

@@ -81,7 +81,7 @@ test('a redirect is an answer, never followed', async (t) => {
   assert.equal(asked, 1);
 });
 
-/** A server's certificate of its own, for localhost. */
+/** A server certificate for localhost. */
 async function certificate(): Promise<{ cert: string; key: string }> {
   const names = new pkijs.GeneralNames({ names: [new pkijs.GeneralName({ type: 2, value: 'localhost' })] });
   const extnValue = names.toSchema().toBER();

@@ -1,7 +1,7 @@
 /**
- * Where the device may connect. Invariants: https with TLS 1.2 or newer, certificates checked, only to hosts that the list set
- * at init names and that the vendor's policy gives to this region; no redirect is ever followed; plain http only reaches this
- * machine's own loopback, and says so. The check sits in the dispatcher, so that no caller can go around it.
+ * Decides where the device may connect. Invariants: https with TLS 1.2 or newer, certificates checked, only to hosts that are on
+ * the list set at init and that the vendor's policy gives to this region; never follows a redirect; plain http reaches only this
+ * machine's own loopback, and says so. The check is in the dispatcher, so that no caller can bypass it.
  * Proxies come from the environment (HTTPS_PROXY, NO_PROXY); loopback never goes through one.
  */
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
@@ -10,7 +10,7 @@ import type { Device } from '../device/device.ts';
 import { readSetting, type RequestLimits } from '../device/settings.ts';
 import { trustError } from './trust-errors.ts';
 
-/** One server of the configured list: its two public folders, both ending in a slash. */
+/** One server of the configured list: the addresses of its two public folders, both ending in a slash. */
 export interface Server {
   readonly url: string;
   readonly metadataUrl: string;
@@ -34,7 +34,7 @@ export function configuredServers(device: Device): Server[] {
   });
 }
 
-/** Reads a server's address as it may be configured. @throws TRUST_SERVER */
+/** Reads a configured server address. @throws TRUST_SERVER */
 export function checkServer(text: string): URL {
   const url = URL.parse(text.endsWith('/') ? text : `${text}/`);
   if (url === null) throw trustError('TRUST_SERVER', 'a server address is not a URL');
@@ -46,8 +46,8 @@ export function checkServer(text: string): URL {
 }
 
 /**
- * The hosts this device may talk to: those set at init that the vendor's policy gives to its region. A region that the
- * policy does not know has none; before any policy was read the list of init alone counts.
+ * The hosts this device may talk to: those set at init that the vendor's policy gives to its region. A region that the policy
+ * does not know has none. Before any policy was read, only the list of init counts.
  */
 export function allowedHosts(
   device: Device,
@@ -62,18 +62,18 @@ export function allowedHosts(
 
 export interface Connection {
   readonly dispatcher: Dispatcher;
-  /** The setting `httpLimits` widens them for slow lines. */
+  /** The setting `httpLimits` raises them for slow connections. */
   readonly limits: RequestLimits;
   /** Replaces the list, after a policy was accepted. */
   allow(hosts: ReadonlySet<string>): void;
-  /** The server's clock at its last answer, and ours then: to word messages, never to decide. */
+  /** The server's clock at its last answer, and ours at that time: only for messages, never to decide. */
   readonly serverTime: { readonly server: Date; readonly measured: number } | null;
   close(): Promise<void>;
 }
 
 /**
- * Opens the device's one way out. One connection a host, kept alive between polls, on which two requests may be under way: a
- * poll costs one round trip.
+ * Opens the only way out of the device. One connection per host, kept alive between polls, on which two requests may be open at
+ * once: a poll costs one round trip.
  */
 export function openConnection(device: Device, hosts: ReadonlySet<string>): Connection {
   let allowed = hosts;
@@ -127,9 +127,9 @@ function openAgent(device: Device): EnvHttpProxyAgent {
 }
 
 /**
- * Whose certificates a server may show: Node's own list, on Windows the system's too (a laboratory's proxy has its authority there), and
- * those that an administrator added as the setting `certificateAuthorities` (PEM). What is installed never depends on them.
- * Read once: hundreds of certificates take a while.
+ * The authorities whose certificates a server may show: Node's own list, on Windows also the system's (which has the authority of
+ * a laboratory's proxy), and those that an administrator added as the setting `certificateAuthorities` (PEM). What is installed
+ * never depends on them. Read once: hundreds of certificates take a while.
  */
 function secureContext(device: Device): SecureContext {
   const own = readSetting(device.database, 'certificateAuthorities') ?? [];
@@ -138,7 +138,7 @@ function secureContext(device: Device): SecureContext {
   return createSecureContext({ minVersion: 'TLSv1.2', ...ca });
 }
 
-/** Reads the Date header on its way to the request's own handler. */
+/** Reads the Date header before the request's own handler gets the answer. */
 function readingDate(handler: Dispatcher.DispatchHandler, tell: (date: Date) => void): Dispatcher.DispatchHandler {
   const start = handler.onResponseStart?.bind(handler);
   handler.onResponseStart = (controller, statusCode, headers, statusMessage) => {

@@ -1,4 +1,4 @@
-/** Codes of trust and download on the device: servers, clock, refresh, what is offered, the two verifiers, archives. */
+/** Error codes of trust and download on the device: servers, clock, refresh, what is offered, the two verifiers, archives. */
 import { errorsOf } from '@countersign/protocol';
 
 export const trustErrorTable = {

@@ -1,7 +1,7 @@
 /**
- * What a device trusts between runs. Whole metadata files stand in `metadata/`; floors, every accepted root's digest and the time
- * floor stand in the database, which outlives that folder: lose the folder and it is fetched anew, but nothing older than
- * what was accepted before gets in. All trust starts at the shipped package, whose digests are on record since init.
+ * Keeps what a device trusts between runs. Whole metadata files stand in `metadata/`. Floors, every accepted root's digest and
+ * the time floor stand in the database, which outlives that folder. If the folder is lost it is fetched again, but nothing older
+ * than what was accepted before is accepted. All trust starts at the shipped package, whose digests were recorded at init.
  */
 import { join } from 'node:path';
 import {
@@ -29,7 +29,7 @@ import type { Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
 import { dropSetting, readSetting, writeSetting } from '../device/settings.ts';
 
-/** What shipped with the device, as it was taken over at init. @throws DEVICE_PACKAGE */
+/** The shipped package, as it was copied at init. @throws DEVICE_PACKAGE */
 export function readShippedPackage(device: Device): ShippedPackage {
   const recorded = readSetting(device.database, 'shipped');
   const read = (kind: ShippedFile): Buffer => {
@@ -70,7 +70,7 @@ export function deviceStore(device: Device): MetadataStore {
 
 const rows = <T>(database: Device['database'], sql: string): T[] => database.prepare(sql).all() as T[];
 
-/** Replaces the record: what it no longer names was dropped by a rotation of keys (§5.3.11). */
+/** Replaces the record: what it does not name any more was dropped by a rotation of keys (§5.3.11). */
 function writeRecord({ database }: Device, { floors, roots, etag }: TrustRecord): void {
   database.exec('DELETE FROM metadata_floor; DELETE FROM root_record; DELETE FROM metadata_tag');
   const floor = database.prepare('INSERT INTO metadata_floor (role, version) VALUES (?, ?)');
@@ -80,7 +80,7 @@ function writeRecord({ database }: Device, { floors, roots, etag }: TrustRecord)
   if (etag) database.prepare('INSERT INTO metadata_tag (sha256, etag) VALUES (?, ?)').run(etag.timestamp, etag.value);
 }
 
-/** A new root that takes away a timestamp key takes away the time that this key may have pushed forward. */
+/** If a new root removes a timestamp key, resets the time that this key may have pushed forward. */
 async function resetTimeFloor(device: Device, files: MetadataStore, version: number, bytes: Uint8Array): Promise<void> {
   const known = device.database.prepare('SELECT 1 FROM root_record WHERE version = ?').get(version);
   const before = await files.readRoot(version - 1);
@@ -90,7 +90,7 @@ async function resetTimeFloor(device: Device, files: MetadataStore, version: num
   appendAudit(device, 'time-floor-reset', { root: version });
 }
 
-/** Keeps the highest signed time, and says when the system clock cannot be right. */
+/** Keeps the highest signed time, and warns when the system clock cannot be right. */
 export function noteSignedTime(device: Device, timestamp: Timestamp): void {
   const text = readSetting(device.database, 'timeFloor');
   const floor = text === undefined ? undefined : new Date(text);
@@ -102,7 +102,7 @@ export function noteSignedTime(device: Device, timestamp: Timestamp): void {
 
 const toleranceMilliseconds = 5 * 60_000;
 
-/** Raises or clears CLOCK_BEHIND. A few minutes are no fault: then the proven time is used and nobody is bothered. */
+/** Raises or clears CLOCK_BEHIND. A few minutes are tolerated: then the signed time is used and nobody is warned. */
 export function warnOfClockBehind(device: Device): void {
   const floor = readSetting(device.database, 'timeFloor');
   const system = device.systemClock();

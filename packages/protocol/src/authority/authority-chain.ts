@@ -1,7 +1,7 @@
 /**
- * Authority chains: JSON lines of DSSE envelopes, one version a line. Invariants: version 1 is the line that shipped with the device;
- * version N+1 is signed by the threshold that N names and by its own, as TUF's root is (specification §5.3); the file only ever
- * grows. A chain is judged with what was accepted before, so neither an older nor another chain gets through.
+ * Reads and judges authority chains: JSON lines of DSSE envelopes, one version a line. Invariants: version 1 is the line that
+ * shipped with the device; version N+1 is signed by the threshold that N names and by its own, as TUF's root is (specification
+ * §5.3); the file only ever grows. A chain is compared with what was accepted before: an older chain or another one is refused.
  */
 import { Buffer } from 'node:buffer';
 import { releaseError } from '../release/release-errors.ts';
@@ -49,7 +49,8 @@ export interface AuthorityChain<K extends AuthorityKind> {
 }
 
 /**
- * Reads a whole chain. `shipped` is the first line that came with the device; `accepted` the digests of every line accepted before.
+ * Reads a whole chain. `shipped` is the first line that came with the device; `accepted` holds the digests of all lines accepted
+ * before.
  * @throws AUTHORITY_CHAIN AUTHORITY_ROLLBACK AUTHORITY_FORK AUTHORITY_BODY, FORMAT_*
  */
 export function readChain<K extends AuthorityKind>(
@@ -73,14 +74,14 @@ export function readChain<K extends AuthorityKind>(
       'AUTHORITY_FORK',
       `version ${changed + 1} of the ${kind} chain is not the one that was accepted before`,
     );
-  // What was accepted before was judged then; only the newest of it is read again, to judge what follows.
+  // Accepted lines were judged when they came. Only the newest of them is read again, to judge what follows.
   let body: AuthorityBodies[K] | undefined;
   for (let index = Math.max(0, accepted.length - 1); index < lines.length; index++)
     body = readVersion(kind, lines[index]!, index + 1, body, index < accepted.length);
   return { kind, body: body!, version: lines.length, lines, digests };
 }
 
-/** Judges one version after the one before; `known`: accepted before, so its signatures are not judged again. */
+/** Judges one version by the one before it. `known`: accepted earlier, so its signatures are not judged again. */
 function readVersion<K extends AuthorityKind>(
   kind: K,
   line: Buffer,
@@ -115,7 +116,7 @@ function checkThreshold(what: string, envelope: Envelope, signers: CodesignAutho
     );
 }
 
-/** Who of those that must sign a new version has signed, by what the version before and the version itself demand. */
+/** Who has signed a new version, of those that the version before and the version itself demand. */
 export function chainSignatures<K extends AuthorityKind>(
   before: AuthorityBodies[K] | undefined,
   body: AuthorityBodies[K],
@@ -139,7 +140,7 @@ export function authorityPayload<K extends AuthorityKind>(
   return { payloadType: rules.payloadType, payload };
 }
 
-/** The file's bytes with a further line. */
+/** The file's bytes with one more line. */
 export const extendChain = (lines: readonly Uint8Array[], envelope: Envelope): Buffer =>
   Buffer.concat([...lines, envelopeFormat.serialize(envelope)].flatMap((line) => [line, Buffer.from('\n')]));
 

@@ -1,4 +1,4 @@
-/** What the body of an authority version must hold true of itself, beyond its schema. */
+/** Rules for the body of an authority version that its schema cannot express. */
 import { keyIdOf, keyMaterial } from '../public-key.ts';
 import { releaseError } from '../release/release-errors.ts';
 import { shortDigest } from '../text.ts';
@@ -6,7 +6,9 @@ import type { CodesignAuthority, DevicesAuthority } from './authority.ts';
 
 const wrong = (what: string): Error => releaseError('AUTHORITY_BODY', what);
 
-/** Signers: key ids are the keys' own, keys are usable and stand once, the threshold can be reached. @throws AUTHORITY_BODY */
+/**
+ * Signers: each key id belongs to its key, each key is usable and listed once, the threshold is reachable. @throws AUTHORITY_BODY
+ */
 function checkSigners({ keys, threshold }: CodesignAuthority['signers']): void {
   const materials = new Set<string>();
   for (const [id, key] of Object.entries(keys)) {

@@ -1,7 +1,7 @@
 /**
- * The two authorities that do not hang on TUF keys. Each is a chain of DSSE envelopes, one version a line: version N+1 is
- * signed by the threshold that version N names, version 1 ships with the device. Here are the bodies; the chain's rules stand
- * in `authority-chain.ts`.
+ * The bodies of the two authorities that do not depend on TUF keys. Each is a chain of DSSE envelopes, one version a line:
+ * version N+1 is signed by the threshold that version N names, version 1 ships with the device. The chain's rules stand in
+ * `authority-chain.ts`.
  */
 import Type, { type Static } from 'typebox';
 import { KeyId, PublicKey } from '../public-key.ts';
@@ -30,7 +30,7 @@ const X509Identity = Type.Object(
     authority: Id,
     /** RFC 4514-like text of the issuer as Node prints it, lines joined by newline. */
     issuer: Type.String({ minLength: 1, maxLength: 1000 }),
-    /** Attributes that must be equal, such as C, O, CN; none may repeat in the certificate. */
+    /** Attributes that must be equal, such as C, O, CN; the certificate may not repeat any. */
     subject: MapOf(Type.String({ pattern: '^[A-Za-z0-9.]{1,40}$' }), Type.String({ maxLength: 300 }), {
       minProperties: 1,
       maxProperties: 16,
@@ -118,10 +118,10 @@ export const DevicesAuthority = Type.Object(
     _type: Type.Literal(devicesType),
     version: VersionNumber,
     issued: Time,
-    /** Past it, the last denials stay in force and nothing further is allowed. */
+    /** After it, the last denials stay in force and nothing more is allowed. */
     expires: Time,
     signers: ChainSigners,
-    /** A model that is not named counts as one that holds personal health information. */
+    /** A model that is not in the list counts as one that holds personal health information. */
     models: MapOf(Name, Type.Object({ phi: Type.Boolean() }, closed), { maxProperties: 1000 }),
     /** All that may be offered on phi models. */
     phiAllowed: Type.Array(

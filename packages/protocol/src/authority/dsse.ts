@@ -1,6 +1,6 @@
 /**
- * DSSE envelopes (https://github.com/secure-systems-lab/dsse, protocol v1) for authority chains and approval records. The
- * payload type is bound into what is signed, so an envelope of one kind never passes for another.
+ * DSSE envelopes (https://github.com/secure-systems-lab/dsse, protocol v1) for authority chains and approval records. The payload
+ * type is part of the signed bytes, so an envelope of one kind never passes for another.
  */
 import { Buffer } from 'node:buffer';
 import Type, { type Static } from 'typebox';
@@ -36,7 +36,7 @@ export interface EnvelopeSigner {
   sign(bytes: Uint8Array): Promise<Uint8Array> | Uint8Array;
 }
 
-/** Reads an envelope; base64 in another form than its own bytes give is refused, so one envelope has one form. @throws FORMAT_* */
+/** Reads an envelope. Base64 must be in the form that encoding its bytes gives, so one envelope has one form. @throws FORMAT_* */
 export function readEnvelope(bytes: Uint8Array, what: string): Envelope {
   const envelope = envelopeFormat.parse(bytes, what);
   for (const text of [envelope.payload, ...envelope.signatures.map(({ sig }) => sig)])
@@ -47,11 +47,11 @@ export function readEnvelope(bytes: Uint8Array, what: string): Envelope {
 
 export const payloadOf = (envelope: Envelope): Buffer => Buffer.from(envelope.payload, 'base64');
 
-/** What the signatures of an envelope are over. */
+/** The bytes that the signatures of an envelope cover. */
 export const signedByEnvelope = (envelope: Envelope): Buffer =>
   preAuthEncoding(envelope.payloadType, payloadOf(envelope));
 
-/** A new envelope, or the given one with further signatures; a key that signed already signs again in its place. */
+/** A new envelope, or the given one with more signatures. A key that had already signed signs again in its place. */
 export async function signEnvelope(
   payloadType: string,
   payload: Uint8Array,
@@ -69,8 +69,8 @@ export async function signEnvelope(
 }
 
 /**
- * The key ids among `keys` whose signatures hold, each key material once. Signatures of other keys are passed over; what does
- * not hold does not count. Never throws.
+ * The key ids among `keys` with a valid signature, each key material once. Signatures of other keys are ignored, invalid ones do
+ * not count. Never throws.
  */
 export function verifiedSigners(envelope: Envelope, keys: Readonly<Record<string, PublicKey>>): string[] {
   const bytes = signedByEnvelope(envelope);

@@ -1,4 +1,4 @@
-/** What a channel must hold true of itself beyond its schema, and whom an offer is for. */
+/** The rules of a channel beyond its schema, and which devices an offer is for. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blockedReason, checkChannel, offerFits, channelType, type Channel } from './channel.ts';

@@ -1,4 +1,7 @@
-/** `channels/<channel>.json`: what is on offer, to whom and when, and what must hold true of it beyond its schema. Rollout is evaluated in `rollout.ts`. */
+/**
+ * `channels/<channel>.json`: what is on offer, to whom and when, and the rules beyond its schema. Rollout is evaluated in
+ * `rollout.ts`.
+ */
 import Type, { type Static } from 'typebox';
 import { releaseError } from '../release/release-errors.ts';
 import { format } from '../schema.ts';
@@ -64,7 +67,7 @@ export function checkChannel(channel: Channel, name: string): void {
     const key = `${component} ${version} ${platform}`;
     if (offered.has(key)) throw wrong(`offers ${key} twice`);
     offered.add(key);
-    // A statement names itself: under a second name it is a slip at best.
+    // A statement contains its own name, so offering it under a second name is at least a mistake.
     const other = named.get(release);
     if (other !== undefined) throw wrong(`offers the same release as ${other} and as ${key}`);
     named.set(release, key);
@@ -74,7 +77,7 @@ export function checkChannel(channel: Channel, name: string): void {
   }
 }
 
-/** Whether an offer is meant for the model and platform; rollout is another matter. */
+/** Whether an offer is meant for the model and platform. Rollout is not considered here. */
 export const offerFits = (offer: Pick<Offer, 'models' | 'platform'>, model: string, platform: string): boolean =>
   (offer.models.includes('*') || offer.models.includes(model)) &&
   (offer.platform === 'any' || offer.platform === platform);

@@ -1,4 +1,4 @@
-/** What is no longer believed. */
+/** Revoked keys, certificates, releases and versions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkNotRevoked, revocationHits, revocationsType, type Revocations } from './revocations.ts';

@@ -1,6 +1,6 @@
 /**
- * `revocations/revocations.json`: what is no longer believed, and what that says of one release. Keys and certificates
- * are judged with the signature they made (`code-signing/code-signature.ts`), because a revocation with an effective time spares
+ * `revocations/revocations.json`: what is no longer trusted, and whether that refuses one release. Revoked keys and certificates
+ * are judged together with the signature they made (`code-signing/code-signature.ts`): a revocation with an effective time spares
  * signatures whose time was verified before it.
  */
 import semver from 'semver';
@@ -9,7 +9,7 @@ import { releaseError } from '../release/release-errors.ts';
 import { format } from '../schema.ts';
 import { closed, ComponentName, Reason, Sha256, Time, Version, MapOf, escapeText } from '../text.ts';
 
-/** Applies to signatures with a verified time at or after it; a signature without one is always hit. Absent: always. */
+/** Revokes signatures with a verified time at or after it, and every signature without one. Absent: revokes all. */
 const effective = Type.Optional(Time);
 
 export const revocationsType = 'https://countersign.dev/revocations/v1';
@@ -26,7 +26,7 @@ export const Revocations = Type.Object(
     }),
     /** sha256 of the statement. */
     releases: Type.Array(Type.Object({ release: Sha256, reason: Reason }, closed), { maxItems: 10_000 }),
-    /** Nothing below is installed, not even by manual rollback. */
+    /** No lower version is installed, not even by a manual rollback. */
     minimum: MapOf(ComponentName, Version, { maxProperties: 1000 }),
   },
   closed,
@@ -43,7 +43,7 @@ export const noRevocations: Revocations = Object.freeze({
   minimum: {},
 });
 
-/** An entry for a certificate or a key: whether it hits a signature made at these verified times. */
+/** Whether an entry for a certificate or a key revokes a signature made at these verified times. */
 export function revocationHits(entry: { readonly effective?: string }, times: readonly Date[]): boolean {
   if (entry.effective === undefined || times.length === 0) return true;
   const effective = Date.parse(entry.effective);

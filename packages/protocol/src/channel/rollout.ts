@@ -1,7 +1,7 @@
 /**
- * Rollout: signed, and evaluated on the device. Each device stands at a position in [0, 2^32) that only it knows; a release
- * reaches it when the share that is eligible has grown past it. Exact: whole numbers throughout, so every implementation agrees
- * (fixtures/vectors/rollout.json).
+ * Decides whether a rollout has reached this device. The rollout is signed, and evaluated on the device. Each device has a
+ * position in [0, 2^32) that only it knows; a release reaches it when the eligible share has grown past it. All numbers are
+ * whole, so every implementation agrees (fixtures/vectors/rollout.json).
  */
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
@@ -11,7 +11,7 @@ const domain = Buffer.from('countersign/rollout/v1\0', 'utf8');
 const whole = 2n ** 32n;
 const millisecondsAnHour = 3_600_000n;
 
-/** u32be(sha256(domain ‖ seed[32] ‖ release[32])): where this device stands for this release. */
+/** u32be(sha256(domain ‖ seed[32] ‖ release[32])): the position of this device for this release. */
 export function rolloutPosition(seed: Uint8Array, release: string): number {
   const digest = Buffer.from(release, 'hex');
   if (seed.length !== 32 || digest.length !== 32) throw new RangeError('seed and release have 32 bytes');
@@ -19,8 +19,8 @@ export function rolloutPosition(seed: Uint8Array, release: string): number {
 }
 
 /**
- * The share that is eligible, as a fraction of `whole · hours · 100` kept exact: position p is eligible when
- * p / 2^32 < share. Before the start nobody is; after the last stage its percent stands.
+ * Position p is eligible when p / 2^32 < share; the share is kept exact as a fraction of `whole · hours · 100`. Before the start
+ * no position is eligible; after the last stage its percent remains.
  */
 export function isEligible(rollout: Rollout, position: number, now: Date): boolean {
   let elapsed = BigInt(now.getTime() - Date.parse(rollout.start));

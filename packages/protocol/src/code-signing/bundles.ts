@@ -1,6 +1,6 @@
 /**
- * The bundle file of a release: JSON lines, one Sigstore v0.3 bundle each, all over the same statement. Everything is bounded
- * before it is parsed. Reading says nothing about trust yet.
+ * Reads the bundle file of a release: JSON lines, one Sigstore v0.3 bundle each, all over the same statement. Sizes are limited
+ * before anything is parsed. Reading does not establish trust.
  */
 import { Buffer } from 'node:buffer';
 import { bundleFromJSON, type Bundle } from '@sigstore/bundle';
@@ -25,7 +25,7 @@ export interface ReleaseBundle {
 /** All over the same statement. */
 export type ReleaseBundles = readonly [ReleaseBundle, ...ReleaseBundle[]];
 
-/** Reads the file when it is first asked for, and then never again. What it calls throws what `readBundles` throws. */
+/** The returned function reads the file on its first call only. It throws what `readBundles` throws. */
 export function bundleFile(bytes: Uint8Array): () => ReleaseBundles {
   let read: ReleaseBundles | undefined;
   return () => (read ??= readBundles(bytes));
@@ -71,7 +71,7 @@ function readBundle(line: Buffer, what: string): ReleaseBundle {
   if (bundle.content.$case !== 'dsseEnvelope') throw wrong('is not a DSSE bundle');
   const { payloadType, payload, signatures } = bundle.content.dsseEnvelope;
   if (payloadType !== statementPayloadType) throw wrong('signs something else than an in-toto statement');
-  // equivalent: the library takes no other number either
+  // equivalent: the library also accepts exactly one
   if (signatures.length !== 1) throw wrong(`has ${signatures.length} signatures, expected 1`);
   const timestamps = bundle.verificationMaterial.timestampVerificationData?.rfc3161Timestamps ?? [];
   if (timestamps.length + bundle.verificationMaterial.tlogEntries.length > maximumTimestamps)

@@ -1,6 +1,6 @@
 /**
- * What the library leaves unchecked about a signing certificate: that it is for code signing, by a key we accept, without an
- * extension nobody understands, and in exact DER, so that one certificate has one form.
+ * Checks of a signing certificate that the library leaves out. It must be for code signing, have a key that we accept and no
+ * critical extension that is not understood, and be exact DER. So one certificate has one form.
  */
 import { Buffer } from 'node:buffer';
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto';
@@ -13,7 +13,7 @@ const understood = new Set(['2.5.29.15', '2.5.29.19', '2.5.29.37', '2.5.29.17', 
 const smallestRsaBits = 3072;
 
 export interface LeafCertificate {
-  /** Issuer as Node prints it, one attribute a line. */
+  /** Issuer as Node prints it, one attribute per line. */
   readonly issuer: string;
   readonly subject: Readonly<Record<string, string>>;
   readonly spki: string;
@@ -33,7 +33,7 @@ export function checkLeaf(der: Buffer): LeafCertificate {
   } catch (cause) {
     throw wrong('cannot be read', cause);
   }
-  // equivalent: each of the two readers tells by itself
+  // equivalent: either reader notices it without the other
   if (!certificate.raw.equals(der) || !parsed.root.toDER().equals(der)) throw wrong('has bytes beyond its DER form');
   if (certificate.ca) throw wrong('is a CA certificate');
   if (!certificate.keyUsage?.includes(codeSigning)) throw wrong('is not for code signing');
@@ -55,7 +55,7 @@ export function checkLeaf(der: Buffer): LeafCertificate {
   };
 }
 
-/** P-256, or RSA from 3072 bits on: what the library verifies rightly over DSSE. */
+/** P-256, or RSA of at least 3072 bits: what the library verifies correctly over DSSE. */
 function checkKey(key: KeyObject, wrong: (why: string) => Error): void {
   const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
   if (key.asymmetricKeyType === 'ec' && namedCurve === 'prime256v1') return;
@@ -63,7 +63,7 @@ function checkKey(key: KeyObject, wrong: (why: string) => Error): void {
   throw wrong(`has a key of type ${key.asymmetricKeyType} ${namedCurve ?? modulusLength}`);
 }
 
-/** The subject's attributes; one that stands twice would let either be compared. */
+/** The subject's attributes. None may stand twice: either value could then be the one that is compared. */
 function subjectOf(certificate: X509Certificate, wrong: (why: string) => Error): Record<string, string> {
   const attributes: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const [name, value] of Object.entries(

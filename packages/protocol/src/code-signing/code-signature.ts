@@ -1,7 +1,7 @@
 /**
- * The code-signing verdict: does this release carry the signatures that the codesign chain demands? Each bundle is verified against one authority of the chain at a time and can become that
- * authority's identity only. A bundle that is not believed never counts; any throw of the verifier is a refusal. The network is
- * never asked.
+ * The code-signing verdict: does this release carry the signatures that the codesign chain demands? Each bundle is verified
+ * against one authority of the chain at a time, and can then only count as an identity of that authority. A bundle that fails
+ * verification never counts; anything that the verifier throws is a refusal. Never uses the network.
  */
 import { Buffer } from 'node:buffer';
 import { toSignedEntity, Verifier } from '@sigstore/verify';
@@ -25,7 +25,7 @@ import { matchRoles, type Matching } from './threshold-matching.ts';
 import { readTrustMaterial } from './trust-material.ts';
 import { withTrustedTimestamps } from './trusted-timestamp.ts';
 
-/** A signature that is believed. */
+/** A signature that was verified and may count. */
 export interface CodeSignature {
   /** Its id in the codesign chain. */
   readonly identity: string;
@@ -36,7 +36,7 @@ export interface CodeSignature {
   readonly times: readonly Date[];
 }
 
-/** A statement that carries every code signature which it needs. */
+/** A statement that carries every code signature it needs. */
 export interface SignedStatement {
   readonly statement: Statement;
   /** The exact bytes that were signed. */
@@ -55,7 +55,7 @@ export interface SignaturesInput {
   readonly expected: ReleaseName;
 }
 
-/** Who signed, as far as it is believed, and what that is short of. */
+/** Who signed, by the signatures that count, and which roles are still short of signers. */
 export interface Weighed extends Matching {
   readonly signatures: readonly CodeSignature[];
   /** For each bundle that does not count, which one and why. */
@@ -63,7 +63,7 @@ export interface Weighed extends Matching {
 }
 
 /**
- * Judges the signatures of a release against what its component needs, complete or not; what they sign is not read.
+ * Judges the signatures of a release against what its component needs, even when some are missing. Does not read what they sign.
  * @throws CODESIGN_RULE CODESIGN_TRUST
  */
 export function weighSignatures({
@@ -89,7 +89,7 @@ export function weighSignatures({
 }
 
 /**
- * Judges the code signatures of a release and what they sign. Everything else that is asked of it is `judgeRelease`'s matter.
+ * Judges the code signatures of a release and what they sign. `judgeRelease` makes all other checks.
  * @throws CODESIGN_*, RELEASE_STATEMENT, RELEASE_MANIFEST, FORMAT_*
  */
 export function judgeSignatures({ expected, ...input }: SignaturesInput): SignedStatement {
@@ -104,7 +104,7 @@ export function judgeSignatures({ expected, ...input }: SignaturesInput): Signed
       },
     );
   }
-  // Only what was believed is parsed.
+  // Parsed only after its signatures were verified.
   const statementBytes = input.bundles[0].statement;
   const statement = statementFormat.parse(statementBytes, `the statement of ${expected.component} ${expected.version}`);
   checkStatement(statement, expected);
@@ -144,7 +144,7 @@ function verifyByKey(
     const signed = preAuthEncoding(statementPayloadType, bundle.statement);
     if (!verifySignature(identity.publicKey, signed, bundle.signature.toString('hex')))
       throw codesignError('CODESIGN_SIGNATURE', `the signature of ${id} does not hold`);
-    // A pinned key's time is nobody's word: every revocation of it applies.
+    // Nobody vouches for the time of a pinned key's signature, so every revocation of the key applies.
     checkKeyNotRevoked(spki, [], revocations);
     return { identity: id, kind: 'key', spki, times: [] };
   }
@@ -165,7 +165,7 @@ function verifyByCertificate(
     try {
       verified = verifyChain(bundle, kind, material);
     } catch (error) {
-      // A refusal for what the bundle itself says is worth more to the reader than "not of that authority".
+      // A refusal for what the bundle itself says tells the reader more than "not of that authority".
       failure ??= error;
       continue;
     }
@@ -197,7 +197,9 @@ interface Verified {
   readonly san: string | undefined;
 }
 
-/** Signature, certificate path and times by the library, with the thresholds of the kind. Throws whatever it throws. */
+/**
+ * The library verifies signature, certificate path and times, with the thresholds of this kind. Throws what the library throws.
+ */
 function verifyChain(
   { bundle }: ReleaseBundle,
   kind: 'x509' | 'keyless',
@@ -206,7 +208,7 @@ function verifyChain(
   const entity = withTrustedTimestamps(toSignedEntity(bundle));
   const stamped = entity.timestamps.filter(({ $case }) => $case === 'timestamp-authority').length;
   if (kind === 'x509') {
-    // A certificate outlives its validity only by a timestamp; a log entry is none of a commercial CA's proofs.
+    // Only a timestamp lets a signature outlive its certificate. Commercial CAs do not use log entries as proof.
     if (stamped === 0) throw codesignError('CODESIGN_TIMESTAMP', 'the signature has no RFC 3161 timestamp');
     if (entity.tlogEntries.length > 0)
       throw codesignError('CODESIGN_BUNDLE', 'the bundle has a transparency log entry beside a CA certificate');

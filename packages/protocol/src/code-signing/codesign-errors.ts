@@ -1,4 +1,4 @@
-/** Codes for code signatures: why a bundle, or a release with its bundles, is not believed. */
+/** Error codes for code signatures: why a bundle, or a release with its bundles, is refused. */
 import { errorsOf } from '../error.ts';
 
 export const codesignErrorTable = {

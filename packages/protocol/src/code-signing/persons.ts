@@ -1,11 +1,11 @@
 /**
- * The two-person rule: behind the TUF signatures of a component's role and the code signatures of its release stand at least two
- * people, by the codesign chain. A key or identity that no person owns does not count.
+ * The two-person rule: at least two people, by the codesign chain, stand behind the TUF signatures of a component's role and the
+ * code signatures of its release. A key or identity that no person owns does not count.
  */
 import type { CodesignAuthority } from '../authority/authority.ts';
 import { codesignError } from './codesign-errors.ts';
 
-/** The person who owns a TUF key or an identity; undefined for nobody. */
+/** The person who owns a TUF key or an identity; undefined where nobody does. */
 function personOf(authority: CodesignAuthority, kind: 'keys' | 'identities', id: string): string | undefined {
   return Object.entries(authority.persons).find(([, person]) => person[kind].includes(id))?.[0];
 }

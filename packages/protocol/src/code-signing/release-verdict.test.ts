@@ -1,4 +1,4 @@
-/** The verdict over a release: each check refuses by its own code, and where two things are wrong the order decides. */
+/** The verdict over a release: each check refuses with its own code, and where two things are wrong their order decides. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeRelease, type ReleaseOptions } from '../../../../test/support/release-files.ts';
@@ -63,7 +63,7 @@ test('a release with nothing wrong is good, named or not, listed or kept', () =>
 const revoke = (input: Input): void =>
   void (input.revocations.releases = [{ release: input.release!, reason: 'leaks' }]);
 
-/** In the order of the checks: each is told before all that follow. */
+/** In the order of the checks: each is reported before all that follow. */
 const faults: readonly (readonly [what: string, code: string, bend: (input: Input) => void])[] = [
   ['a revoked release', 'RELEASE_REVOKED', revoke],
   [

@@ -1,7 +1,8 @@
 /**
- * One verdict over one release: everything that a device asks of it before it is offered or may run again. The device, the publication
- * gate and `countersign verify` call this same function, so where two things are wrong all three give the same code: that of the first
- * check here. Bytes and facts that TUF verified come in; the verdict goes out, or the refusal is thrown. Nothing is fetched.
+ * The one verdict over a release: every check that it must pass before a device offers it or runs it again. The device, the
+ * publication gate and `countersign verify` call this same function. Where two things are wrong, all three therefore give the
+ * same code: that of the first check here. Takes bytes and facts that TUF verified; returns the verdict or throws the refusal.
+ * Fetches nothing.
  */
 import type { CodesignAuthority } from '../authority/authority.ts';
 import { checkNotRevoked, type Revocations } from '../channel/revocations.ts';
@@ -13,15 +14,18 @@ import type { ReleaseBundles } from './bundles.ts';
 import { judgeSignatures, type SignedStatement } from './code-signature.ts';
 import { checkTwoPersons } from './persons.ts';
 
-/** What a release shows for itself, and what the verified role of its component says of it. */
+/** The files that prove a release, and what the verified role of its component says of it. */
 export interface ReleaseEvidence {
-  /** Its bundles, read when they are asked for: see `bundleFile`. */
+  /** Its bundles, read on first use: see `bundleFile`. */
   readonly bundles: () => ReleaseBundles;
   /** Its `<platform>.texts.json`. */
   readonly texts: Uint8Array;
-  /** TUF keys whose signatures on the component's role hold. */
+  /** TUF keys with a valid signature on the component's role. */
   readonly signers: readonly string[];
-  /** What that role lists. Null for evidence that was judged good before: what it names was listed then, and may be withdrawn since. */
+  /**
+   * What that role lists. Null for evidence that was judged good earlier: its files were listed then, and may have been withdrawn
+   * since.
+   */
   readonly listed: Readonly<Record<string, Target>> | null;
 }
 
@@ -39,13 +43,13 @@ export interface ReleaseVerdict extends SignedStatement {
 }
 
 /**
- * Judges a release by what it shows. The order of the checks is part of the contract: it decides which code is given.
+ * Judges a release by its evidence. The order of the checks is part of the contract: it decides which code is given.
  * @throws RELEASE_REVOKED RELEASE_BELOW_MINIMUM CODESIGN_* RELEASE_STATEMENT RELEASE_MANIFEST OFFER_RELEASE RELEASE_TEXTS FORMAT_*
  *   TRUST_DOCUMENT (a file is not listed) DOWNLOAD_NOT_LISTED (or with another length or digest)
  */
 export function judgeRelease({ name, release, evidence, codesign, revocations }: ReleaseInput): ReleaseVerdict {
   const { component, version } = name;
-  // Who names a release needs none of its bytes to know that it is revoked.
+  // The name of a release is enough to know that it is revoked; its bytes are not needed.
   if (release !== null) checkNotRevoked(revocations, release, component, version);
   const bundles = evidence.bundles();
   if (release === null) checkNotRevoked(revocations, sha256(bundles[0].statement), component, version);
@@ -59,7 +63,7 @@ export function judgeRelease({ name, release, evidence, codesign, revocations }:
   return { ...signed, texts };
 }
 
-/** What is approved can only be what is fetched: the file is listed exactly as it was code-signed. */
+/** The file must be listed exactly as it was code-signed, so that what is fetched is what was approved. */
 function checkListed({ name, digest, annotations }: Subject, listed: Readonly<Record<string, Target>>): void {
   const target = Object.hasOwn(listed, name) ? listed[name] : undefined;
   if (target === undefined) throw releaseError('TRUST_DOCUMENT', `trusted metadata does not list ${escapeText(name)}`);

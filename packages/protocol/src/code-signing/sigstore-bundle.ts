@@ -1,7 +1,7 @@
 /**
- * The verdict over one Sigstore bundle of any kind, for one artifact and one expected signer: what the conformance suite of the Sigstore
- * project asks. It shares its checks with the verdict over a release, which takes far fewer kinds. The network is never asked; any
- * throw is a refusal.
+ * The verdict over one Sigstore bundle of any kind, for one artifact and one expected signer, as the conformance suite of the
+ * Sigstore project requires it. It shares its checks with the verdict over a release, which accepts far fewer kinds. Never uses
+ * the network; anything thrown is a refusal.
  */
 import { Buffer } from 'node:buffer';
 import { timingSafeEqual, type KeyObject } from 'node:crypto';
@@ -14,7 +14,7 @@ import { codesignError } from './codesign-errors.ts';
 import { readTrustMaterial } from './trust-material.ts';
 import { withTrustedTimestamps } from './trusted-timestamp.ts';
 
-/** What was signed: its digests as hex, and whether a signature over its bytes by a key holds. */
+/** What was signed: its digests as hex, and a check whether a key's signature over its bytes is valid. */
 export interface SignedArtifact {
   readonly digests: Readonly<Partial<Record<'sha256' | 'sha384' | 'sha512', string>>>;
   verify(algorithm: 'sha256' | 'sha384' | 'sha512', key: KeyObject, signature: Buffer): boolean;

@@ -1,6 +1,6 @@
 /**
- * Who counts for which role, when several roles must be filled by different signers: a bipartite matching, because taking the
- * first that fits can leave a later role empty although all could be filled. Signatures that share an identity or a key are
+ * Decides who counts for which role when different signers must fill several roles. It is a bipartite matching, because taking
+ * the first that fits can leave a later role empty although all could be filled. Signatures that share an identity or a key are
  * one signer.
  */
 

@@ -1,6 +1,6 @@
 /**
- * A Sigstore trusted root, read strictly: what the library takes for granted is checked here. An entry without a start of validity
- * would be valid since 1970 for the library; a time-stamping authority's leaf must be made for nothing but time-stamping.
+ * Reads a Sigstore trusted root strictly: what the library takes for granted is checked here. The library would take an entry
+ * without a start of validity as valid since 1970. A time-stamping authority's leaf must be made for time-stamping alone.
  */
 import { Buffer } from 'node:buffer';
 import { X509Certificate, type KeyObject } from 'node:crypto';
@@ -11,7 +11,7 @@ import { codesignError } from './codesign-errors.ts';
 
 const timeStamping = '1.3.6.1.5.5.7.3.8';
 
-/** `key`: one that signs besides what the root names. @throws CODESIGN_TRUST */
+/** `key`: a signing key in addition to those that the root names. @throws CODESIGN_TRUST */
 export function readTrustMaterial(json: unknown, what: string, key?: KeyObject): TrustMaterial {
   const wrong = (why: string, cause?: unknown): Error =>
     codesignError('CODESIGN_TRUST', `the trusted root of ${what} ${why}`, { cause });
@@ -30,7 +30,7 @@ export function readTrustMaterial(json: unknown, what: string, key?: KeyObject):
         throw wrong('has a time-stamping authority whose certificate is not for time-stamping alone');
     }
     return toTrustMaterial(root, () => {
-      // equivalent: only what is signed by a key asks for one, and a certificate or a key is given to each
+      // equivalent: a key is asked for only by what a key signed, and each kind of bundle comes with its certificate or its key
       if (!key) throw wrong('names no keys');
       return { publicKey: key, validFor: () => true };
     });

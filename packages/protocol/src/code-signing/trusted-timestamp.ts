@@ -1,6 +1,7 @@
 /**
- * RFC 3161 timestamps as commercial authorities make them. The library knows ECDSA by name and lets RSA through by luck for
- * SHA-256 only; here the digest comes from the token. A token that was not granted is refused before anything else.
+ * Prepares RFC 3161 timestamps of commercial authorities for verification. The library recognises ECDSA by its algorithm name,
+ * and RSA works only by luck, with SHA-256; here the digest comes from the token. A token that was
+ * not granted is refused before anything else.
  */
 import { RFC3161Timestamp } from '@sigstore/core';
 import type { SignedEntity } from '@sigstore/verify';
@@ -18,7 +19,7 @@ export function withTrustedTimestamps(entity: SignedEntity): SignedEntity {
     ...entity,
     timestamps: entity.timestamps.map((entry) => {
       if (entry.$case !== 'timestamp-authority') return entry;
-      // RFC 3161 §2.4.2: 0 granted, 1 granted with modifications; everything else holds no token.
+      // RFC 3161 §2.4.2: 0 granted, 1 granted with modifications; any other status comes without a token.
       if (entry.timestamp.status !== 0n && entry.timestamp.status !== 1n)
         throw codesignError('CODESIGN_TIMESTAMP', `the timestamp has status ${entry.timestamp.status}`);
       return { ...entry, timestamp: new AnyDigestTimestamp(entry.timestamp.root) };

@@ -1,7 +1,7 @@
 /**
  * The approval record: the technician's answer to one plan, signed by the account's key and the device's (21 CFR 11.50,
- * 11.70). Personal fields stand as salted commitments; their clear text is kept beside the chain, so that erasing a person
- * leaves the chain whole.
+ * 11.70). Personal fields are stored as salted commitments. Their clear text is kept beside the chain, so that a person can be
+ * erased and the chain stays whole.
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
@@ -27,7 +27,7 @@ const Approver = Type.Object(
   {
     keyid: Sha256,
     person: Sha256,
-    /** How it was authenticated. */
+    /** How the person was authenticated. */
     method: Type.Literal('password'),
     authenticated: Time,
     meaning: Type.String({ minLength: 1, maxLength: 500 }),
@@ -42,7 +42,7 @@ export const Approval = Type.Object(
     device: Sha256,
     plan: Sha256,
     answer: Type.Union([Type.Literal('approve'), Type.Literal('decline')]),
-    /** One for each decision the plan asks, in the plan's order. Empty on decline. */
+    /** One for each decision that the plan asks for, in the plan's order. Empty when the plan was declined. */
     decisions: Type.Array(ApprovalDecision, { maxItems: 2000 }),
     terms: Type.Array(
       Type.Object(
@@ -63,7 +63,7 @@ export const Approval = Type.Object(
     /** Local time with offset, RFC 3339. */
     localTime: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(Z|[+-]\\d{2}:\\d{2})$' }),
     zone: Type.String({ maxLength: 64 }),
-    /** The device's signed-time floor when it was signed. */
+    /** The device's signed-time floor at the moment of signing. */
     timeFloor: Time,
     reason: Type.Optional(Type.String({ maxLength: 500 })),
   },

@@ -1,7 +1,7 @@
 /**
- * What a release asks of this device, against what this device has granted: never against the previous manifest. A capability
- * is asked when it is new here, reaches further, means something else or is riskier; it stays silently granted only when it is
- * provably no more than what was granted. A refusal is remembered and asked again only when the capability changed so.
+ * Compares what a release asks for with what this device has granted, never with the previous manifest. A capability is asked
+ * when it is new here, reaches further, means something else or is riskier. It stays granted without a question only when it is
+ * provably not more than what was granted. A refusal is remembered; the capability is asked again only after such a change.
  */
 import type { Capability, Manifest } from '../release/manifest.ts';
 import type { Scope } from '../text.ts';
@@ -20,7 +20,7 @@ export interface Grant {
   readonly state: GrantState;
 }
 
-/** Who denies a capability here and why; undefined where nobody does. */
+/** Who denies a capability here, and why. */
 export type Denial = { readonly by: 'vendor' | 'site'; readonly reason: string };
 export type DenialOf = (capability: Capability) => Denial | undefined;
 
@@ -38,7 +38,7 @@ function changeOf(declared: Capability, decided: Grant): CapabilityChange | null
 
 /**
  * The diff of one component. `decided` holds the latest decision of each capability; `requested` are those the technician asked
- * for, which are asked even where they were refused before.
+ * for; those are asked even if they were refused before.
  */
 export function diffCapabilities(
   manifest: Manifest,

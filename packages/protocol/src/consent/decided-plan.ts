@@ -1,6 +1,6 @@
 /**
- * A plan with its answers: what is then really installed. A component whose required capability was refused stays as it is, and so
- * does everything that needed its new version; nothing is ever granted that was not asked and answered.
+ * Applies the answers to a plan: what is then really installed. A component whose required capability was refused stays as it is,
+ * and so does everything that needed its new version. Never grants what was not asked and answered.
  */
 import type { Manifest } from '../release/manifest.ts';
 import type { ApprovalDecision } from './approval.ts';
@@ -68,7 +68,7 @@ function running(
   return result;
 }
 
-/** A step to drop so that the rest holds: one that is broken itself, else one whose absence mends what is broken. */
+/** A step to drop so that the rest is consistent: one that is broken itself, else one whose absence repairs what is broken. */
 function firstCulprit(
   steps: readonly PlanStep[],
   broken: ReadonlySet<string>,

@@ -1,7 +1,7 @@
 /**
- * The vendor's policy for devices, evaluated for one model. Fail closed: a model that the policy does not name counts as one
- * that holds personal health information; without a policy that is in date nothing beyond the last known is allowed and the
- * last denials stay.
+ * Evaluates the vendor's policy for devices for one model. Fail closed: a model that the policy does not name counts as one that
+ * holds personal health information. Without a policy that is in date, nothing beyond the last known one is allowed, and its
+ * denials stay.
  */
 import type { DevicesAuthority } from '../authority/authority.ts';
 import type { Capability } from '../release/manifest.ts';

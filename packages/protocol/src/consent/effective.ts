@@ -1,6 +1,6 @@
 /**
- * Which capabilities are open: declared by the running release, granted, not revoked, denied by nobody, and asking no more than
- * what was granted. Fail closed: anything in doubt is off.
+ * Decides which capabilities are open: declared by the running release, granted, not revoked, not denied by any policy, and
+ * asking for no more than what was granted. Fail closed: anything in doubt is off.
  */
 import type { Manifest } from '../release/manifest.ts';
 import type { Scope } from '../text.ts';
@@ -22,7 +22,7 @@ export function effectiveCapabilities(
   return manifest.capabilities
     .filter((capability) => {
       const grant = grants.find((candidate) => candidate.capability === capability.id);
-      // checks: each of them closes it
+      // checks: each of them closes the capability
       return (
         grant?.state === 'granted' &&
         grant.contract === capability.contract &&

@@ -1,4 +1,4 @@
-/** Codes for plans. */
+/** Error codes for plans. */
 import { errorsOf } from '../error.ts';
 
 export const planErrorTable = {

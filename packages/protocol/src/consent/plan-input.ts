@@ -1,4 +1,4 @@
-/** What a plan is computed from: what runs and is granted here, what is on offer, and what may not be. */
+/** The input from which a plan is computed: what runs and is granted here, what is on offer, and what is forbidden. */
 import type { Offer } from '../channel/channel.ts';
 import type { Revocations } from '../channel/revocations.ts';
 import type { Capability, Manifest } from '../release/manifest.ts';
@@ -35,7 +35,7 @@ export interface PlanInput {
   /** The device's id. */
   readonly device: string;
   readonly model: string;
-  /** 0 where nothing was ever installed. */
+  /** 0 if nothing was ever installed. */
   readonly generation: number;
   readonly installed: readonly RunningComponent[];
   /** The latest decision about each capability. */
@@ -50,10 +50,10 @@ export interface PlanInput {
   /** Vendor and site policy together. */
   readonly denialOf: (component: string, capability: Capability) => Denial | undefined;
   readonly approvers: Plan['approvers'];
-  /** Terms that stand accepted. */
+  /** Whether this version of the terms was accepted. */
   readonly accepted: (component: string, version: string) => boolean;
-  /** A plan for these capabilities of installed components alone. */
+  /** If present, the plan asks for these capabilities of installed components and nothing else. */
   readonly requests?: readonly { readonly component: string; readonly capability: string }[];
-  /** A plan that removes these components alone. */
+  /** If present, the plan removes these components and does nothing else. */
   readonly removals?: readonly string[];
 }

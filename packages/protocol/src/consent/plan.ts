@@ -1,7 +1,7 @@
 /**
- * The plan: exactly what a technician approves. Its RFC 8785 bytes' sha256 is the plan digest. It holds no metadata version,
- * time or channel version, so re-signing voids nothing, and everything of substance, so any change of substance makes
- * another plan. It is computed in `planner.ts`.
+ * The plan: exactly what a technician approves. The plan digest is the sha256 of its RFC 8785 bytes. It holds everything of
+ * substance, so any change of substance makes another plan. It does not hold a metadata version, time or channel version, so
+ * re-signing voids nothing. It is computed in `planner.ts`.
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
@@ -66,7 +66,7 @@ export const PlanStep = Type.Object(
     to: Type.Union([At, Type.Null()]),
     urgency: Type.Union([Type.Literal('routine'), Type.Literal('security'), Type.Literal('critical')]),
     rollback: Type.Union([Type.Literal('safe'), Type.Literal('data-migrating'), Type.Literal('impossible')]),
-    /** Each is decided by itself, default off. */
+    /** Each is decided separately; the default is off. */
     decisions: Type.Array(Decision, { maxItems: 64 }),
     /** Stay granted without a question: unchanged or narrowed. */
     kept: Type.Array(Type.Object(capability, closed), { maxItems: 64 }),
@@ -80,9 +80,12 @@ export const PlanStep = Type.Object(
       ),
       { maxItems: 64 },
     ),
-    /** Were granted and are no longer declared: closed. */
+    /** Closed: they were granted and the release does not declare them any more. */
     closed: Type.Array(CapabilityId, { maxItems: 64 }),
-    /** To accept before the component is enabled; digests of the texts by language. Absent: none, or accepted before. */
+    /**
+     * Must be accepted before the component is enabled: digests of the texts by language. Absent: there are none, or they were
+     * accepted before.
+     */
     terms: Type.Optional(
       Type.Object(
         {
@@ -106,7 +109,7 @@ export const Plan = Type.Object(
     fromGeneration: Type.Integer({ minimum: 0 }),
     /** Sorted by component. */
     steps: Type.Array(PlanStep, { minItems: 1, maxItems: 200 }),
-    /** Accounts that must sign when a capability of the risk is granted; `standard` also where none is. */
+    /** How many accounts must sign when a capability of this risk is granted; `standard` also applies when none is granted. */
     approvers: Type.Object(
       {
         standard: Type.Integer({ minimum: 1, maximum: 2 }),

@@ -1,7 +1,7 @@
 /**
- * The planner: from what is installed, granted and on offer to the one plan that a technician is asked. Deterministic: equal input
- * gives equal bytes. It picks the newest set of releases that satisfies every `requires`, and gives a coded reason for each
- * offer it leaves out. Must never plan what a policy denies, nor ask for what nobody offers.
+ * The planner: computes the one plan that a technician is asked, from what is installed, granted and on offer. Deterministic:
+ * equal input gives equal bytes. It picks the newest set of releases that satisfies every `requires`, and gives a coded reason
+ * for each offer it leaves out. Must never plan what a policy denies, nor ask for what is not on offer.
  */
 import semver from 'semver';
 import { checkNotRevoked } from '../channel/revocations.ts';

@@ -1,6 +1,6 @@
 /**
- * Which release of each component: the newest set that satisfies every `requires`, by a bounded search in a fixed order (components
- * by name, newest first). A component that cannot be updated with the others stays as it is.
+ * Chooses a release of each component: the newest set that satisfies every `requires`, by a bounded search in a fixed order
+ * (components by name, newest first). A component that cannot be updated with the others stays as it is.
  */
 import semver from 'semver';
 import type { Manifest } from '../release/manifest.ts';
@@ -17,7 +17,7 @@ const maximumTries = 100_000;
 
 interface Option {
   readonly choice: Choice;
-  /** What then runs; null where the component is not there. */
+  /** What runs after the choice; null where the component is absent. */
   readonly manifest: Manifest | null;
 }
 
@@ -35,7 +35,7 @@ export function chooseReleases(
   const choices = new Map<string, Choice>();
   const omitted: Omission[] = [];
   for (const [index, name] of names.entries()) {
-    // Without any consistent set nothing moves.
+    // If no set is consistent, every component stays as it is.
     const option = picked?.[index] ?? { choice: { kind: 'keep' } as const, manifest: null };
     choices.set(name, option.choice);
     const best = options[index]![0]!;
@@ -72,11 +72,11 @@ function optionsFor(
   const stay: Option = current
     ? { choice: { kind: 'keep' }, manifest: current.manifest }
     : { choice: { kind: 'absent' }, manifest: null };
-  // An older release comes before staying only where the channel asks for the downgrade.
+  // An older release is preferred to staying only where the channel asks for the downgrade.
   return [...offered.filter(({ older, down }) => !older || down), stay];
 }
 
-/** The build for this very platform before the one for any. */
+/** The build for this platform goes before the one for any platform. */
 const preferPlatform = (a: Candidate, b: Candidate): number =>
   Number(a.offer.platform === 'any') - Number(b.offer.platform === 'any');
 

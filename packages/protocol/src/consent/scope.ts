@@ -1,12 +1,12 @@
 /**
- * Comparing scopes. Arrays are sets and a subset is narrower; every other value must be equal. Fail closed: a key on one side
- * only counts as widening, because nothing says whether its absence means nothing or everything.
+ * Compares scopes. Arrays are sets and a subset is narrower; every other value must be equal. Fail closed: a key that stands on
+ * one side only counts as widening, because its absence could mean nothing or everything.
  */
 import type { Scope } from '../text.ts';
 
 export type ScopeChange = 'equal' | 'narrowed' | 'widened';
 
-/** How `next` stands to what was granted. */
+/** How `next` compares with what was granted. */
 export function compareScopes(granted: Scope, next: Scope): ScopeChange {
   const keys = Object.keys(granted);
   if (keys.length !== Object.keys(next).length) return 'widened'; // check: more or fewer keys

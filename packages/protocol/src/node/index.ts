@@ -1,4 +1,4 @@
-/** The Node entry: what the programs share and is not pure. */
+/** The Node entry: what the programs share that is not pure. */
 export * from './terminal/command-line.ts';
 export * from './terminal/doctor.ts';
 export * from './http/download.ts';

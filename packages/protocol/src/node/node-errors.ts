@@ -1,4 +1,4 @@
-/** Codes of what the programs share on Node: files, sources of metadata, downloads, the command line. */
+/** Error codes of what the programs share on Node: files, sources of metadata, downloads, the command line. */
 import { errorsOf } from '../error.ts';
 
 export const nodeErrorTable = {

@@ -1,4 +1,4 @@
-/** Codes for archives: packing, unpacking and the trees that came out of them. */
+/** Error codes for archives: packing, unpacking and the unpacked trees. */
 import { errorsOf } from '../error.ts';
 
 export const archiveErrorTable = {

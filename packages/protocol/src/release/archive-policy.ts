@@ -1,7 +1,7 @@
 /**
- * What an archive may contain, by name and by size: the same rules for the signer that packs and the device that unpacks.
- * A tree that passes exists alike on Windows and Linux, on file systems that fold case and on those that do not, and fits
- * plain ustar headers. Pure: it judges names and numbers, never files.
+ * Defines what an archive may contain, by name and by size: the same rules for the signer that packs and the device that unpacks.
+ * A tree that passes is the same on Windows and Linux and on file systems with and without case, and fits plain ustar headers.
+ * Pure: it judges names and numbers, never files.
  *
  * Must never repair a name: what does not pass is refused.
  */
@@ -15,19 +15,19 @@ export const archiveLimits = {
   /** Characters of one segment: the name field of a ustar header, so that no extended header is ever needed. */
   segment: 100,
   depth: 32,
-  /** The largest size that a ustar header can say. */
+  /** The largest size that a ustar header can hold. */
   fileBytes: 8 * 2 ** 30 - 1,
   unpackedBytes: 2 ** 40,
-  /** Unpacked bytes for each packed byte, once there are more than `ratioFloor` of them. */
+  /** Unpacked bytes for each packed byte; applies above `ratioFloor` unpacked bytes. */
   ratio: 2000,
   ratioFloor: 64 * 2 ** 20,
-  /** Of the zstd decoder: what one frame may make the device allocate. */
+  /** The zstd window: how much memory one frame may make the device allocate. */
   windowBytes: 128 * 2 ** 20,
 } as const;
 
-/** At least one, so that neither an absolute path nor `a//b` passes. */
+/** At least one character, so that neither an absolute path nor `a//b` passes. */
 const segmentCharacters = /^[A-Za-z0-9._+@ -]+$/;
-/** Windows opens the device whatever extension or spaces follow. */
+/** Windows opens the device even when an extension or spaces follow. */
 const reserved = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9]) *(?:\.|$)/i;
 
 /**
@@ -49,7 +49,7 @@ export function checkArchivePath(path: string): void {
       throw refuse('is absolute, has an empty segment, or a character other than A-Z a-z 0-9 . _ + @ space -');
     if (segment.length > archiveLimits.segment)
       throw refuse(`has a segment of ${segment.length} characters, allowed are ${archiveLimits.segment}`);
-    // Windows drops them, and `.` and `..` are among them.
+    // Windows drops trailing dots and spaces. This also refuses `.` and `..`.
     if (segment.endsWith('.') || segment.endsWith(' ')) throw refuse('has a segment that ends in a dot or a space');
     if (reserved.test(segment)) throw refuse('has a segment that Windows reserves for a device');
   }
@@ -90,7 +90,7 @@ export class ArchiveNames {
         return; // the folders above it were added with it
       }
       this.#kinds.set(folder.toLowerCase(), { path: folder, kind: 'folder' });
-      // Bounds what folder entries alone could make this map hold.
+      // Limits how large folder entries alone can make this map.
       if (this.#kinds.size > archiveLimits.files * 2)
         throw archiveError('ARCHIVE_LIMIT', `more than ${archiveLimits.files * 2} files and folders`);
     }
@@ -109,7 +109,7 @@ export interface ArchiveTotals {
 }
 
 /**
- * Checks an archive's numbers, at packing as made and on the device as declared, before anything is unpacked.
+ * Checks an archive's numbers before anything is unpacked: when packing, those that were made; on the device, those declared.
  * @throws ARCHIVE_LIMIT
  */
 export function checkArchiveTotals({ length, unpacked, files }: ArchiveTotals): void {

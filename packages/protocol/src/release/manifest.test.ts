@@ -1,4 +1,4 @@
-/** What a manifest must hold true of itself beyond its schema: each broken rule is refused by its own words. */
+/** The rules of a manifest beyond its schema: each broken rule is refused with its own words. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkManifest, hookProgram, textFor, type Manifest } from './manifest.ts';

@@ -26,7 +26,7 @@ import { releaseError } from './release-errors.ts';
 export const Capability = Type.Object(
   {
     id: CapabilityId,
-    /** Rises when the meaning changes; a change is asked again. */
+    /** Increases when the meaning changes; a changed capability is asked again. */
     contract: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
     risk: Risk,
     /** True: without it the component cannot be installed. */
@@ -99,11 +99,11 @@ function checkHook(manifest: Manifest, program: string, wrong: (what: string) =>
   try {
     checkArchivePath(path);
   } catch (cause) {
-    // equivalent: nothing else is thrown there; a defect must not read as a refusal
+    // equivalent: nothing else is thrown there; a defect must not look like a refusal
     if (codeOf(cause) === undefined) throw cause;
     throw wrong('does not name a path inside the base');
   }
-  // cmd.exe parses what these are given, whatever the quoting.
+  // cmd.exe parses their arguments again, however they are quoted.
   if (/\.(bat|cmd)$/i.test(path)) throw wrong('names a batch file');
 }
 
@@ -128,7 +128,7 @@ function* textsOf(manifest: Manifest): Generator<[field: string, text: string]> 
     for (const [index, word] of (hook?.[0] ?? []).entries()) yield [`hooks.${name}.${index}`, word];
 }
 
-/** The text in the language, else in its base language, else English, else whatever is first; empty where there is none. */
+/** The text in the language, else in its base language, else English, else the first one; empty where there is none. */
 export function textFor(texts: Readonly<Record<string, string>>, language: string): string {
   const tags = [language, language.split('-')[0]!, 'en'];
   const found = tags.find((tag) => Object.hasOwn(texts, tag)) ?? Object.keys(texts)[0];

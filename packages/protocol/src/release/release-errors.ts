@@ -1,4 +1,4 @@
-/** Codes for what a release, an authority chain, a channel or a revocation list says that cannot be right. */
+/** Error codes for wrong content of a release, an authority chain, a channel or a revocation list. */
 import { errorsOf } from '../error.ts';
 
 export const releaseErrorTable = {

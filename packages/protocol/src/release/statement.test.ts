@@ -1,4 +1,4 @@
-/** What a statement must say of its release, and the texts that it signs: each broken rule is refused by its own words. */
+/** The rules of a statement and of the texts that it signs: each broken rule is refused with its own words. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeRelease } from '../../../../test/support/release-files.ts';

@@ -1,9 +1,9 @@
 /**
  * The release statement: an in-toto Statement v1 whose subjects are exactly a release's published files (archives, SBOM and
- * texts, not the bundles) and whose predicate carries the manifest. Every bundle of a release signs the same bytes;
- * "release" elsewhere means the sha256 of those bytes. The rules beyond the schema: its subjects are
- * exactly the published files of that release, so nothing unsigned can be delivered and nothing signed can be left out; and the
- * release texts are the ones whose digests were signed.
+ * texts, not the bundles) and whose predicate carries the manifest. Every bundle of a release signs the same bytes; "release"
+ * elsewhere means the sha256 of those bytes. The rules beyond the schema: the subjects are exactly the published files of that
+ * release, so nothing unsigned can be delivered and nothing signed can be left out. The release texts are those whose digests
+ * were signed.
  */
 import Type, { type Static } from 'typebox';
 import { format } from '../schema.ts';
@@ -27,7 +27,7 @@ export const Subject = Type.Object(
       {
         /** Bytes of the published file. */
         length: Size,
-        /** Archives only: the sum of their files' bytes, and how many files. */
+        /** Archives only: the sum of their files' bytes, and the number of files. */
         unpacked: Type.Optional(Size),
         files: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
       },
@@ -70,7 +70,7 @@ export const ReleaseTexts = Type.Object(
 export type ReleaseTexts = Static<typeof ReleaseTexts>;
 export const releaseTextsFormat = format('release texts', ReleaseTexts, 2 << 20);
 
-/** The published files of one release, as TUF target paths. `capability` files exist only where that capability has some. */
+/** The published files of one release, as TUF target paths. A `capability` archive exists only if that capability has files. */
 export function releasePaths(name: string, version: string, platform: string) {
   const stem = `components/${name}/${version}/${platform}`;
   return {
@@ -82,7 +82,7 @@ export function releasePaths(name: string, version: string, platform: string) {
   };
 }
 
-/** What is known of a release from elsewhere: the channel's offer or the path it was found at. */
+/** What is known of a release before its statement is read: from the channel's offer or from its path. */
 export interface ReleaseName {
   readonly component: string;
   readonly version: string;
@@ -145,7 +145,7 @@ export function archivesOf(
   return archives;
 }
 
-/** Reads `<platform>.texts.json` and holds it to the signed digests. @throws RELEASE_TEXTS and those of the format */
+/** Reads `<platform>.texts.json` and compares it with the signed digests. @throws RELEASE_TEXTS and those of the format */
 export function readReleaseTexts(statement: Statement, bytes: Uint8Array): ReleaseTexts {
   const texts = releaseTextsFormat.parse(bytes);
   for (const kind of ['notes', 'terms'] as const) {

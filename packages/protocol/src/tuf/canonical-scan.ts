@@ -1,8 +1,8 @@
 /**
- * Tells, without building anything, whether bytes are the OLPC canonical form (TUF §4.2.1) of the very value that JSON.parse
- * reads from them. Then the signed bytes are the bytes at hand, and a large file needs no second serialisation.
- * False is always safe: the caller then serialises. Must never say true where `canonicalOlpc(JSON.parse(bytes))` differs; it
- * therefore also says false for canonical forms that are not JSON (a raw newline) and for keys that need escapes.
+ * Tells whether bytes are already the OLPC canonical form (TUF §4.2.1) of the value that JSON.parse reads from them, without
+ * building that value. If so, the signed bytes are these bytes, and a large file is not serialised again. False is always safe:
+ * the caller then serialises. Must never return true where `canonicalOlpc(JSON.parse(bytes))` differs. It therefore also returns
+ * false for canonical forms that are not JSON (a raw newline) and for keys that need escapes.
  */
 
 const maximumDepth = 64;
@@ -67,7 +67,7 @@ function array(bytes: Uint8Array, start: number, depth: number): number {
   }
 }
 
-/** Only quote and backslash are escaped, and controls cannot stand in JSON. */
+/** Only quote and backslash are escaped; JSON does not allow raw control characters. */
 function text(bytes: Uint8Array, start: number): number {
   for (let at = start + 1; at < bytes.length; at++) {
     const byte = bytes[at]!;
@@ -91,7 +91,7 @@ function key(bytes: Uint8Array, start: number): number {
   return notCanonical;
 }
 
-/** Whether the key in [a, aEnd) comes after the one in [b, bEnd); the ranges hold the quotes. Equal keys are duplicates. */
+/** Whether the key in [a, aEnd) comes after the one in [b, bEnd); the ranges include the quotes. Equal keys are duplicates. */
 function isGreater(bytes: Uint8Array, a: number, aEnd: number, b: number, bEnd: number): boolean {
   const lengthA = aEnd - a - 1;
   const lengthB = bEnd - b - 1;
@@ -109,7 +109,7 @@ function integer(bytes: Uint8Array, start: number): number {
   let at = first;
   while (bytes[at]! >= 0x30 && bytes[at]! <= 0x39) at++;
   const digits = at - first;
-  // Fifteen digits are always a safe integer; the few longer ones take the caller's way.
+  // Fifteen digits are always a safe integer; the caller serialises the few longer ones.
   if (digits === 0 || digits > 15) return notCanonical;
   if (bytes[first] === 0x30 && (digits > 1 || first > start)) return notCanonical;
   return at;

@@ -1,6 +1,6 @@
 /**
- * Who may speak for a target path (§4.5): patterns, hash prefixes, succinct bins. A role is asked only for paths that its
- * delegator gave it; that holds for the search and for nothing else.
+ * Decides which roles may list a target path (§4.5): patterns, hash prefixes, succinct bins. A search asks a role only for paths
+ * that its delegator gave it; nothing else depends on the paths.
  */
 import { createHash } from 'node:crypto';
 import type { Delegations, Key, Role } from './metadata.ts';
@@ -10,7 +10,7 @@ export interface Delegate {
   readonly terminating: boolean;
 }
 
-/** The roles that are delegated this path, in order, up to and including the first terminating one. */
+/** The roles to which this path is delegated, in order, up to and including the first terminating one. */
 export function delegatesOf(delegations: Delegations, path: string): Delegate[] {
   const { roles, succinct_roles: succinct } = delegations;
   if (succinct !== undefined) {
@@ -58,8 +58,8 @@ function isBin(prefix: string, bitLength: number, name: string): boolean {
 }
 
 /**
- * Unix file name matching of a path, segment by segment: `*` is any run of characters and `?` any one, neither crosses `/`;
- * everything else is itself, brackets too. Takes time in proportion to path × pattern, whatever the pattern.
+ * Unix file name matching of a path, segment by segment: `*` is any run of characters and `?` any one, neither crosses `/`.
+ * Everything else stands for itself, brackets too. The time is at most proportional to path × pattern.
  */
 export function matchesPattern(path: string, pattern: string): boolean {
   const segments = path.split('/');

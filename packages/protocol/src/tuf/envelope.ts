@@ -1,7 +1,7 @@
 /**
- * The outer layer of every metadata file: `{"signatures": […], "signed": {…}}`, and the count of signatures over it. Which bytes
- * are signed is never guessed: they are the canonical form of exactly the value that is read, taken from the file where
- * it stands there in that form, else serialised. Invariant: the value of `signed` is not looked at before `signers` is.
+ * Reads the outer layer of every metadata file, `{"signatures": […], "signed": {…}}`, and counts the signatures over it. Which
+ * bytes are signed is never guessed: they are the canonical form of exactly the value that is read. They are taken from the file
+ * if it holds that form, else serialised. Invariant: the value of `signed` is not looked at before `signers`.
  */
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
 import { isObject, parseJson } from '../canonical-json.ts';
@@ -20,7 +20,7 @@ export interface Signature {
 
 export interface MetadataEnvelope {
   readonly signatures: readonly Signature[];
-  /** What the signatures are over (§4.2.1). */
+  /** The bytes that the signatures cover (§4.2.1). */
   readonly signedBytes: Uint8Array;
   /** The value of `signed`. */
   readonly signed: () => unknown;
@@ -39,7 +39,7 @@ export function openMetadata(bytes: Uint8Array, what: string): MetadataEnvelope 
   }
 }
 
-/** The shape that signers write. Null where the file has another shape, which is no fault. */
+/** Reads the shape that signers write. Null where the file has another shape, which is allowed. */
 function openCanonical(buffer: Buffer): MetadataEnvelope | null {
   if (!buffer.subarray(0, head.length).equals(head) || buffer.at(-1) !== 0x7d) return null;
   const at = buffer.indexOf(middle);
@@ -48,8 +48,8 @@ function openCanonical(buffer: Buffer): MetadataEnvelope | null {
   const signedBytes = buffer.subarray(at + middle.length, -1);
   const ascii = isAscii(buffer);
   if (!ascii && !isUtf8(buffer)) return null;
-  // A quote inside a text is always escaped, so `],"signed":` is a key of its own; that it belongs to the outermost object
-  // shows in what stands before it being a whole list, and in what follows being exactly one value.
+  // A quote inside a text is always escaped, so `],"signed":` must be a key. It belongs to the outermost object, because what
+  // stands before it is a whole list and what follows is exactly one value.
   if (!isCanonicalJson(signedBytes) || !isCanonicalJson(Buffer.concat([outer, Buffer.from('}')]))) return null;
   const { signatures } = JSON.parse(`${outer.toString('utf8')}}`) as { signatures: unknown };
   let signed: unknown;
@@ -88,8 +88,8 @@ function checkSignatures(value: unknown): Signature[] {
 }
 
 /**
- * The key ids of the role whose signatures are good, in the order of the role, and how many different keys they are. Key ids are
- * taken as given; a key that stands under two ids counts once.
+ * The key ids of the role with a valid signature, in the order of the role, and how many different keys they are. Key ids are
+ * taken as given; a key listed under two ids counts once.
  */
 export function goodSigners(
   envelope: Pick<MetadataEnvelope, 'signatures' | 'signedBytes'>,
@@ -110,7 +110,10 @@ export function goodSigners(
   return { signers, different: material.size };
 }
 
-/** Those key ids, at least as many different keys as the threshold (§5.3.4, §5.4.2, §5.5.3, §5.6.3). @throws TUF_SIGNATURE */
+/**
+ * Those key ids, if there are at least as many different keys as the threshold (§5.3.4, §5.4.2, §5.5.3, §5.6.3).
+ * @throws TUF_SIGNATURE
+ */
 export function verifySigners(
   envelope: Pick<MetadataEnvelope, 'signatures' | 'signedBytes'>,
   role: Role,
@@ -125,7 +128,7 @@ export function verifySigners(
   return signers;
 }
 
-/** Whatever a reader of hostile bytes threw, as TUF_FORMAT. */
+/** Turns anything that a reader of hostile bytes threw into TUF_FORMAT. */
 export function malformed(what: string, cause: unknown): Error {
   const reason = messageOf(cause);
   return tufError('TUF_FORMAT', `${escapeText(what)}: ${escapeText(reason, 200)}`, { cause });

@@ -1,4 +1,7 @@
-/** Metadata that is not in the form of §4 is refused, each fault by its own words: a later crash would refuse it too, but says nothing. */
+/**
+ * Metadata that is not in the form of §4 is refused, each fault with its own words. A later crash would refuse it too, but
+ * explain nothing.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -38,7 +41,7 @@ const bins = (): Json => ({
   delegations: { keys: { a: key() }, succinct_roles: { ...role(), bit_length: 32, name_prefix: 'b' } },
 });
 
-/** A document, where in it something is put (undefined takes it away), what, and the words of the refusal. */
+/** A document, where in it a value is put (undefined removes it), the value, and the words of the refusal. */
 type Fault = readonly [document: () => Json, at: string, value: unknown, says: RegExp];
 const read = { root: readRoot, timestamp: readTimestamp, snapshot: readSnapshot, targets: readTargets };
 const reader = (document: () => Json) => read[document()._type as keyof typeof read];
@@ -141,7 +144,7 @@ test('documents in the form of the specification are read', () => {
     assert.deepEqual(reader(document)(document()), document());
   const bare = put(put(snapshot(), 'meta/other.json/length', undefined) as Json, 'meta/other.json/hashes', undefined);
   assert.deepEqual(readSnapshot(bare), bare);
-  // A key of an unknown kind may hold its material otherwise.
+  // A key of an unknown kind may store its material differently.
   assert.ok(readRoot(put(root(), 'keys/a/keyval', { other: 1 })));
 });
 

@@ -1,4 +1,4 @@
-/** Lengths and digests of signed metadata, checked before the bytes mean anything (§5.5.2, §5.6.2, §5.7). */
+/** Checks lengths and digests of signed metadata before the bytes are parsed (§5.5.2, §5.6.2, §5.7). */
 import { createHash } from 'node:crypto';
 import { escapeText, sha256 } from '../text.ts';
 import type { MetaFile } from './metadata.ts';
@@ -6,7 +6,7 @@ import { tufError } from './tuf-errors.ts';
 
 const algorithms = ['sha256', 'sha384', 'sha512'];
 
-/** The algorithms of a `hashes` record. @throws TUF_HASH for one that is not known: all that is listed is checked */
+/** The algorithms of a `hashes` record. @throws TUF_HASH for an unknown one: every listed hash is checked */
 export function knownAlgorithms(hashes: Readonly<Record<string, string>>, what: string): string[] {
   const listed = Object.keys(hashes);
   const unknown = listed.find((algorithm) => !algorithms.includes(algorithm));
@@ -17,8 +17,8 @@ export function knownAlgorithms(hashes: Readonly<Record<string, string>>, what: 
 }
 
 /**
- * Returns the sha256 of the bytes, so that nobody computes it again; `known` is that of these very bytes where it was computed
- * before, and is compared all the same. @throws TUF_HASH
+ * Returns the sha256 of the bytes, so that it is not computed again. `known` is the sha256 of exactly these bytes if it was
+ * computed before; it is compared all the same. @throws TUF_HASH
  */
 export function checkBytes(bytes: Uint8Array, meta: Omit<MetaFile, 'version'>, what: string, known?: string): string {
   if (meta.length !== undefined && bytes.length !== meta.length)

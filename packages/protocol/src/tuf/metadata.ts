@@ -1,6 +1,6 @@
 /**
- * The metadata of the TUF specification 1.0.34 §4, as read from hostile bytes. Fields that the specification does not name are
- * kept, the values are the parsed JSON itself, and records are looked into with `Object.hasOwn` only, so that a target named
+ * Reads the metadata of the TUF specification 1.0.34 §4 from hostile bytes. Fields that the specification does not name are kept,
+ * and the values are the parsed JSON itself. Records are looked into with `Object.hasOwn` only, so that a target named
  * `constructor` or `__proto__` is a target like any other. Reading is linear in the size of the file.
  */
 import { Buffer } from 'node:buffer';
@@ -118,7 +118,7 @@ export function readTargets(value: unknown, what = 'targets'): Targets {
 
 function common(value: unknown, type: string, what: string): Record<string, unknown> {
   if (!isObject(value)) throw fail(what, 'signed is no object');
-  // §4.3: a file of one role never passes for another's.
+  // §4.3: the file of one role never passes for that of another.
   if (value._type !== type) throw fail(what, `_type is not ${type}`);
   if (typeof value.spec_version !== 'string' || !/^1\.\d{1,6}(\.\d{1,6})?$/.test(value.spec_version))
     throw fail(what, 'spec_version is not 1.x');
@@ -134,7 +134,7 @@ function checkKeys(value: unknown, what: string): void {
     const key = value[id];
     if (!isObject(key) || typeof key.keytype !== 'string' || typeof key.scheme !== 'string')
       throw fail(what, 'a key has no keytype or no scheme');
-    // A key of a kind that is not known here may hold its material otherwise; it then verifies nothing.
+    // A key of an unknown kind may store its material differently; it then verifies nothing.
     if (!isObject(key.keyval)) throw fail(what, 'a key has no keyval');
   }
 }
@@ -151,7 +151,7 @@ function checkMetaFile(value: unknown, what: string): void {
   if (value.hashes !== undefined) checkHashes(value.hashes, what);
 }
 
-/** An empty list of hashes would check nothing while looking as if it did. */
+/** An empty list of hashes would look like a check and check nothing. */
 function checkHashes(value: unknown, what: string): void {
   if (!isObject(value)) throw fail(what, 'hashes is no object');
   let count = 0;
@@ -166,7 +166,7 @@ function checkDelegations(value: unknown, what: string): void {
   if (!isObject(value)) throw fail(what, 'delegations is no object');
   checkKeys(value.keys, what);
   const { roles, succinct_roles: succinct } = value;
-  // §4.5: one of the two.
+  // §4.5: exactly one of the two.
   if ((roles === undefined) === (succinct === undefined))
     throw fail(what, 'delegations has not exactly one of roles and succinct_roles');
   if (succinct !== undefined) {
@@ -194,12 +194,12 @@ function checkDelegatedRole(role: unknown, what: string): string {
   return role.name;
 }
 
-/** What is signed: the OLPC canonical form. @throws FORMAT_JSON */
+/** The bytes that are signed: the OLPC canonical form. @throws FORMAT_JSON */
 export const signedBytes = (signed: object): Buffer => canonicalOlpc(signed);
 
 /**
- * The wire form: sorted keys, no white space, valid JSON also where a text has a newline (there the canonical form is not).
- * `signed` is written in the order in which it is signed, so a reader need not serialise it again.
+ * The wire form: sorted keys, no white space, valid JSON even where a text has a newline (the canonical form is then not JSON).
+ * `signed` is written in the order in which it is signed, so that a reader need not serialise it again.
  */
 export function serialize(
   signed: object,

@@ -1,4 +1,4 @@
-/** What Countersign's own profile refuses, though the specification allows it. */
+/** What Countersign's own profile refuses although the specification allows it. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
@@ -61,7 +61,7 @@ test('a repository of our shape passes', () => {
   judge('snapshot', { ...common('snapshot'), meta: many(1000, (index) => `${letters(index)}.json`, meta) });
 });
 
-/** Which document, what is done to it, and the words of the refusal. */
+/** The document, the change to it, and the words of the refusal. */
 const faults: readonly (readonly [Name, (document: Loose) => void, RegExp])[] = [
   ['root', (it) => (it.expires = '2027-01-01T00:00:00.5Z'), /expires has fractions/],
   ['root', (it) => (it.padding = 'x'.repeat(512_000)), /bytes, allowed are 512000/],

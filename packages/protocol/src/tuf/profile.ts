@@ -1,6 +1,6 @@
 /**
- * Countersign's profile, which publisher and device enforce on top of the specification: one shape of repository, small bounds,
- * every role with its own row and paths. A layer of its own: the core stays general, and a file passes both or is refused.
+ * Countersign's profile, which publisher and device enforce in addition to the specification: one shape of repository, small
+ * limits, every role with its own row and paths. It is a separate layer: the core stays general, and a file must pass both.
  */
 import { keyMaterial } from '../public-key.ts';
 import { escapeText } from '../text.ts';
@@ -10,7 +10,7 @@ import type { Delegations, Key, MetaFile, Role, Root, Snapshot, Targets, Timesta
 import { issuedTime } from './signed-time.ts';
 import { tufError } from './tuf-errors.ts';
 
-/** Bytes a file of each kind may have, here and in the general workflow. */
+/** Maximum bytes of a file of each kind, here and in the general workflow. */
 export const maximumBytes = { root: 512_000, timestamp: 16_384, snapshot: 2_000_000, targets: 5_000_000 } as const;
 const maximumSignatures = 16;
 const maximumTargets = 500;
@@ -25,7 +25,7 @@ export function rolePaths(role: string): readonly string[] | undefined {
   return component === undefined ? undefined : [`components/${component}/*/*`];
 }
 
-/** A role's metadata that the core accepted. @throws TUF_PROFILE */
+/** Checks a role's metadata after the core accepted it. @throws TUF_PROFILE */
 export function checkProfile(role: string, signed: Root | Timestamp | Snapshot | Targets, bytes: Uint8Array): void {
   const allowed = maximumBytes[signed._type];
   if (bytes.length > allowed) throw refuse(role, `it has ${bytes.length} bytes, allowed are ${allowed}`);
@@ -78,7 +78,7 @@ function checkDelegations({ roles, keys }: Delegations): void {
     const paths = rolePaths(role.name);
     if (paths === undefined)
       throw refuse('targets', `it delegates to ${escapeText(role.name, 80)}, which is no role of ours`);
-    // Exactly the row's paths: then no two delegations overlap.
+    // The paths must be exactly those of the row, so that no two delegations overlap.
     if (role.paths?.length !== paths.length || role.paths.some((path, i) => path !== paths[i]))
       throw refuse('targets', `it delegates other paths to ${role.name} than ${paths.join(', ')}`);
     if (!role.terminating) throw refuse('targets', `its delegation to ${role.name} is not terminating`);
@@ -100,13 +100,13 @@ function checkDelegated(role: string, { targets, delegations }: Targets): void {
   }
 }
 
-/** Names that every client, file system and URL takes alike. */
+/** Names that mean the same to every client, file system and URL. */
 export const isTargetPath = (path: string): boolean =>
-  // checks: each of them refuses some name
+  // checks: each of them refuses some names
   path.length <= 300 &&
   path.split('/').every((segment) => /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(segment) && !segment.includes('..'));
 
-/** One hash, sha256, and always a length. */
+/** Exactly one hash, sha256, and always a length. */
 function checkOneHash(role: string, name: string, entry: Pick<MetaFile, 'length' | 'hashes'>): void {
   const hashes = Object.entries(entry.hashes ?? {});
   const [algorithm, digest] = hashes[0] ?? [];

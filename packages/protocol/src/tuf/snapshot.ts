@@ -37,8 +37,8 @@ export function updateSnapshot(state: TrustedState, bytes: Uint8Array, now: Date
 }
 
 /**
- * The snapshot of an earlier run, read back from where it was kept. Its versions count against rollback in any case (§5.5.5); it
- * is trusted again only where the trusted timestamp still names it, and must then be judged by `checkExpiry`.
+ * The snapshot of an earlier run, read back from where it was kept. Its versions always count against rollback (§5.5.5). It is
+ * trusted again only if the trusted timestamp still names it, and must then be checked by `checkExpiry`.
  * @throws TUF_FORMAT TUF_SIGNATURE TUF_ROLLBACK
  */
 export function restoreSnapshot(state: TrustedState, bytes: Uint8Array): TrustedState {
@@ -48,7 +48,7 @@ export function restoreSnapshot(state: TrustedState, bytes: Uint8Array): Trusted
   const next = { ...state, floors };
   if (!state.timestamp || !isSame(snapshot, state.timestamp.signed.meta['snapshot.json'])) return next;
   checkRoles(next, signed);
-  // With it, there is nothing that has to be kept for a snapshot to come.
+  // With it, nothing has to be kept for a later snapshot.
   const { earlier: _, ...rest } = next;
   return { ...rest, snapshot };
 }
@@ -61,7 +61,7 @@ function openSnapshot(state: TrustedState, bytes: Uint8Array, what: string): { s
   return { signed: readSnapshot(readValue(envelope, what), what), signers };
 }
 
-/** §5.5.5: no role goes back, none vanishes. */
+/** §5.5.5: no role goes back to an older version, and none disappears. */
 function checkRoles(state: TrustedState, signed: Snapshot): void {
   for (const [role, floor] of state.floors) {
     if (role === 'timestamp' || role === 'snapshot') continue;
@@ -86,7 +86,7 @@ function* versionsOf(signed: Snapshot): Generator<[string, number]> {
   }
 }
 
-/** Roles that stay byte for byte, and whose verified delegators stay too. */
+/** The roles that stay the same byte for byte and whose verified delegators stay too. */
 function keepUnchanged(targets: ReadonlyMap<string, TrustedTargets>, signed: Snapshot): Map<string, TrustedTargets> {
   const kept = new Map<string, TrustedTargets>();
   for (const [role, trusted] of targets) {

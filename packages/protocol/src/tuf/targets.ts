@@ -8,7 +8,7 @@ import { readTargets, type MetaFile, type Target } from './metadata.ts';
 import { readValue, type TrustedState } from './trusted-state.ts';
 import { tufError } from './tuf-errors.ts';
 
-/** A target as its role lists it. `sha256` is empty where the role lists no such digest; it then equals no file's. */
+/** A target as its role lists it. `sha256` is empty where the role does not list one; it then matches no file. */
 export interface TargetFile {
   readonly path: string;
   readonly length: number;
@@ -17,7 +17,7 @@ export interface TargetFile {
   readonly custom?: unknown;
 }
 
-/** What a search may take. The defaults are those of the other clients. */
+/** The limits of a search. The defaults are those of other TUF clients. */
 export interface SearchLimits {
   /** Delegated roles visited in one search, besides the top-level one. */
   readonly maximumDelegations?: number;
@@ -60,7 +60,7 @@ export function updateTargets(
 }
 
 /**
- * The same for a role of an earlier run, read back from where it was kept: all but expiry is judged.
+ * The same for a role of an earlier run, read back from where it was kept: everything but expiry is judged.
  * @throws TUF_MISSING TUF_HASH TUF_DELEGATION TUF_FORMAT TUF_SIGNATURE TUF_VERSION
  */
 export function restoreTargets(state: TrustedState, role: string, delegator: string, bytes: Uint8Array): TrustedState {
@@ -112,7 +112,7 @@ export function findTarget(state: TrustedState, path: string, limits: SearchLimi
         `the search for ${escapeText(path)} visited ${maximum} delegated roles, as many as it may`,
       );
     const trusted = state.targets.get(name);
-    // A role that another one vouched for is not thereby vouched for by this one.
+    // That another role delegated to it does not mean that this one did.
     if (!trusted?.delegators.has(delegator)) return { kind: 'needs', role: name, delegator };
     visited.add(name);
     const { targets, delegations } = trusted.signed;

@@ -7,8 +7,8 @@ import { checkRootExpiry, raiseFloors, readValue, type TrustedState } from './tr
 import { tufError } from './tuf-errors.ts';
 
 /**
- * A timestamp from anywhere. Its version equal to the trusted one's: the state itself comes back and the bytes are not kept
- * (§5.4.3.1); that trusted one must not be expired either.
+ * Takes a timestamp from anywhere. If its version equals the trusted one's, the state is returned unchanged and the bytes are not
+ * kept (§5.4.3.1); the trusted one must not be expired either.
  * @throws TUF_FORMAT TUF_SIGNATURE TUF_ROLLBACK TUF_EXPIRED
  */
 export function updateTimestamp(state: TrustedState, bytes: Uint8Array, now: Date): TrustedState {
@@ -24,8 +24,8 @@ export function updateTimestamp(state: TrustedState, bytes: Uint8Array, now: Dat
 }
 
 /**
- * The timestamp of an earlier run, read back from where it was kept: it counts against rollback even when it is expired, and
- * must be judged by `checkExpiry` before it leads anywhere. @throws TUF_FORMAT TUF_SIGNATURE TUF_ROLLBACK
+ * The timestamp of an earlier run, read back from where it was kept. It counts against rollback even when it is expired, and must
+ * be checked by `checkExpiry` before it is used. @throws TUF_FORMAT TUF_SIGNATURE TUF_ROLLBACK
  */
 export const restoreTimestamp = (state: TrustedState, bytes: Uint8Array): TrustedState => judge(state, bytes).next;
 
@@ -56,7 +56,7 @@ function judge(state: TrustedState, bytes: Uint8Array): { next: TrustedState; ve
   return { next: { root, timestamp, ...kept, floors }, version: signed.version };
 }
 
-/** Whether a role already trusted is the very one that newer metadata names. */
+/** Whether a role already trusted is exactly the one that newer metadata names. */
 export function isSame(
   role: { readonly signed: { readonly version: number }; readonly sha256: string; readonly bytes: Uint8Array },
   meta: MetaFile,

@@ -8,7 +8,7 @@ import { findTarget, updateTargets } from './targets.ts';
 import { isSame, restoreTimestamp, updateTimestamp } from './timestamp.ts';
 import { checkRootExpiry, trustRoot, updateRoot, type TrustedState } from './trusted-state.ts';
 
-/** A state brought up to what the repository has now. */
+/** Brings a state up to date with the repository. */
 function follow(repo: RepositorySimulator, state = trustRoot(repo.rootBytes(1))): TrustedState {
   while (repo.root.version > state.root.signed.version)
     state = updateRoot(state, repo.rootBytes(state.root.signed.version + 1));
@@ -274,7 +274,7 @@ test('targets: hash, signer, version, expiry, and being named at all (§5.6.1–
   const changed = Buffer.from(repo.bytes('role'));
   changed[0] = 0x20;
   refused('TUF_HASH', () => updateTargets(state, 'role', 'targets', changed, repo.now));
-  // Nor once the role is trusted: its digest says nothing of other bytes.
+  // Nor after the role is trusted: its digest does not vouch for other bytes.
   state = updateTargets(state, 'role', 'targets', repo.bytes('role'), repo.now);
   refused('TUF_HASH', () => updateTargets(state, 'role', 'targets', changed, repo.now));
 });

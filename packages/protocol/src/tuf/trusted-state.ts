@@ -3,8 +3,8 @@
  * coded error; the given state stays as it was. No file, network, clock or environment; time is an argument.
  *
  * Invariants: root is signed by its own keys; timestamp, snapshot and targets roles are verified under *this* root; snapshot is
- * the one that timestamp names and every targets role the one that snapshot names; bytes are exactly as received. Floors are
- * the highest versions ever accepted: they outlive roles and files, and are dropped only where §5.3.11 says so.
+ * the one that timestamp names and every targets role the one that snapshot names; bytes are exactly as received. Floors are the
+ * highest versions ever accepted. They outlive roles and files, and are dropped only where §5.3.11 says so.
  */
 import { keyMaterial } from '../public-key.ts';
 import { sha256 } from '../text.ts';
@@ -36,7 +36,7 @@ export interface TrustedState {
   readonly snapshot?: TrustedRole<Snapshot>;
   /** By role name; `targets` is the top-level one. */
   readonly targets: ReadonlyMap<string, TrustedTargets>;
-  /** While a newer snapshot is not there yet: the targets roles of the one before, to be kept where they stay the same. */
+  /** Until a newer snapshot arrives: the targets roles of the one before, to be kept where they stay the same. */
   readonly earlier?: ReadonlyMap<string, TrustedTargets>;
   readonly floors: Floors;
 }
@@ -52,8 +52,8 @@ export function trustRoot(bytes: Uint8Array, floors: Floors = new Map(), digest 
 }
 
 /**
- * §5.3: the next root. Roles that the old root verified are dropped, the caller loads them again under the new one; floors are
- * dropped where timestamp or snapshot keys were rotated.
+ * §5.3: takes the next root. Roles that the old root verified are dropped; the caller loads them again under the new one. Floors
+ * are dropped where timestamp or snapshot keys were rotated.
  * @throws TUF_FORMAT TUF_SIGNATURE TUF_VERSION
  */
 export function updateRoot(state: TrustedState, bytes: Uint8Array): TrustedState {
@@ -70,11 +70,11 @@ export function updateRoot(state: TrustedState, bytes: Uint8Array): TrustedState
   return { root: { signed: root, bytes, sha256: sha256(bytes), signers }, targets: new Map(), floors };
 }
 
-/** §5.3.11: whether a root rotates the keys of timestamp or snapshot, so that versions from before count no more. */
+/** §5.3.11: whether a root rotates the keys of timestamp or snapshot, so that earlier versions do not count any more. */
 export const isRecovery = (before: Root, after: Root): boolean =>
   rotates(before, after, 'timestamp') || rotates(before, after, 'snapshot');
 
-/** Whether a key that could sign for the role before cannot any more. Adding a key rotates nothing. */
+/** Whether a key that could sign for the role no longer can. Adding a key is not a rotation. */
 export function rotates(before: Root, after: Root, role: 'timestamp' | 'snapshot'): boolean {
   const kept = new Set(materials(after, after.roles[role]));
   return materials(before, before.roles[role]).some((material) => !kept.has(material));

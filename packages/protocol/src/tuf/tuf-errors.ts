@@ -1,4 +1,4 @@
-/** Codes of the TUF core and of the client workflow around it. */
+/** Error codes of the TUF core and of the client workflow around it. */
 import { errorsOf } from '../error.ts';
 
 export const tufErrorTable = {

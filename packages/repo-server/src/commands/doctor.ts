@@ -1,4 +1,4 @@
-/** `countersign-server doctor`: works beside a running server. */
+/** `countersign-server doctor`: works while a server runs. */
 import { addDoctorCommand, diagnose } from '@countersign/protocol/node';
 import type { Command } from 'commander';
 import { serverChecks } from '../doctor.ts';

@@ -1,4 +1,4 @@
-/** What every command begins with: the repository's folder, and the list of its publishers. */
+/** Opens what every command begins with: the repository's folder, and the list of its publishers. */
 import { join, resolve } from 'node:path';
 import { readIfPresent } from '@countersign/protocol/node';
 import type { Command } from 'commander';

@@ -1,6 +1,6 @@
 /**
- * The repository in a local folder, for one process (see `instance-lock.ts`). A file appears under its name only whole and synced:
- * it is written beside and renamed. Must never follow a name out of its folder.
+ * Keeps the repository in a local folder, for one process (see `instance-lock.ts`). A file appears under its name only whole and
+ * synced: it is written under another name and renamed. Must never follow a name out of its folder.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -41,7 +41,7 @@ export class DirectoryStore implements RepositoryStore {
     try {
       const bytes = readIfPresent(this.#path(name), maximumBytes);
       if (bytes === undefined) return Promise.resolve(null);
-      // Only who replaces a file asks for its tag: nothing is hashed for the others.
+      // Only a caller that replaces a file asks for its tag, so nothing is hashed for the others.
       return Promise.resolve({
         bytes,
         get etag() {
@@ -99,7 +99,7 @@ export class DirectoryStore implements RepositoryStore {
       const name = join(entry.parentPath, entry.name)
         .slice(this.#directory.length + 1)
         .replaceAll('\\', '/');
-      // What a dead process left half-written has a name of its own.
+      // Skips `.tmp` files, which a dead process left half-written.
       if (name.startsWith(prefix) && isStoreName(name) && !name.endsWith('.tmp')) yield name;
     }
   }

@@ -1,4 +1,4 @@
-/** The publication API. Every request carries a publisher's key; what it publishes must carry the roles' signatures besides. */
+/** The publication API. Every request carries a publisher's key; what it publishes must also carry the roles' signatures. */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -44,7 +44,7 @@ export function addPublications(app: FastifyInstance, publications: Publications
   });
 }
 
-/** A blob is never parsed nor held: its bytes go to the disk as they come, and no other content type is read at all. */
+/** A blob is never parsed or held in memory: its bytes go to the disk as they come. Other content types are not read at all. */
 function addUploads(blobs: FastifyInstance, publications: Publications): void {
   blobs.removeAllContentTypeParsers();
   blobs.addContentTypeParser('application/octet-stream', (_request, payload, next) => next(null, payload));
@@ -57,7 +57,7 @@ function addUploads(blobs: FastifyInstance, publications: Publications): void {
       const { received, length } = await publications.upload(idOf(id), idOf(sha256), {
         offset: offsetOf(request.headers['upload-offset']),
         length: request.headers['content-length'] === undefined ? null : Number(request.headers['content-length']),
-        // Not destroyed when it is refused half-way: the answer goes over the same connection.
+        // Not destroyed when it is refused half-way, because the answer goes over the same connection.
         chunks: (request.body as Readable | undefined)?.iterator({ destroyOnReturn: false }) ?? [],
       });
       return reply
@@ -68,7 +68,7 @@ function addUploads(blobs: FastifyInstance, publications: Publications): void {
   );
 }
 
-/** Judging or hashing what is large takes longer than a silent connection is otherwise kept; until the next request on it. */
+/** Until the next request on the connection, allows longer silence than usual: judging or hashing large files takes time. */
 const waitForServer = ({ socket }: IncomingMessage): void => void socket.setTimeout(0);
 
 function idOf(text: string): string {

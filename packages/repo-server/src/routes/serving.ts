@@ -1,6 +1,6 @@
 /**
- * What devices fetch: metadata from memory and targets by stream. Only what is needed stands in the headers, since an unchanged poll is
- * most of the traffic there will ever be. Nothing outside of `metadata/` and `targets/` can be named.
+ * Serves what devices fetch: metadata from memory and targets as streams. The headers hold only what is needed, since most
+ * traffic is polls in which nothing changed. Never serves anything outside `metadata/` and `targets/`.
  */
 import { pipeline } from 'node:stream/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -59,7 +59,7 @@ async function sendTarget(
   const name = `targets/${request.params['*']}`;
   const file = isStoreName(name) ? await store.head(name) : null;
   if (!file) throw serverError('NOT_FOUND', 'there is no such file');
-  // A file's name holds its digest, so what is there never changes.
+  // A file's name holds its digest, so its content never changes.
   const headers = {
     'content-type': 'application/octet-stream',
     'cache-control': immutable,
@@ -88,11 +88,11 @@ async function sendTarget(
   }
 }
 
-/** Whether the asker has it (RFC 9110 §13.1.2): a proxy that compresses makes an ETag weak, which changes nothing here. */
+/** Whether the client has it (RFC 9110 §13.1.2). A proxy that compresses makes an ETag weak; that does not matter here. */
 const isKnown = (header: string | undefined, etag: string): boolean =>
   header === etag || (header?.split(',').some((one) => [etag, '*'].includes(one.trim().replace(/^W\//, ''))) ?? false);
 
-/** One range of bytes (RFC 9110 §14); null for anything else, which is then answered whole. */
+/** One range of bytes (RFC 9110 §14); null for anything else, which is then answered with the whole file. */
 function readRange(header: string | undefined, length: number): ByteRange | null | 'unsatisfiable' {
   const found = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
   if (!found || (found[1] === '' && found[2] === '')) return null;

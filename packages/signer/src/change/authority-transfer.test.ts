@@ -1,4 +1,4 @@
-/** Authority versions that people complete apart from each other. */
+/** Authority versions that people complete separately. */
 import assert from 'node:assert/strict';
 import { after, before, test, type TestContext } from 'node:test';
 import { publishedTeam, type ReleaseTeam } from '../../../../test/support/release-team.ts';
@@ -23,7 +23,7 @@ const shown = (signer: SignerProgram): Promise<Change> => signer.quick<Change>('
 const signers = async (signer: SignerProgram, name: string): Promise<number> =>
   (await shown(signer)).roles.find(({ role }) => role === name)!.demands[0]!.signed.length;
 
-/** Alice, who has signed, and Bob, who has taken that over; and how one gives to the other. */
+/** Alice, who has signed, Bob, who has imported that, and a way to pass exports between them. */
 async function apart(t: TestContext) {
   const team = made.copy(t);
   const { alice, bob, path } = team;
@@ -45,7 +45,7 @@ test('who completes an authority version passes on the role that carries it', as
   await alice.quick(...team.signAs('alice'));
   await give(alice, bob);
   assert.equal((await shown(bob)).complete, true);
-  // An export from before it was complete adds nothing and takes nothing away.
+  // An export from before it was complete adds nothing and removes nothing.
   await alice.quick('change', 'import', team.path('change.json'));
   assert.equal((await shown(alice)).complete, true);
 });

@@ -1,6 +1,6 @@
 /**
- * Authority versions out of somebody else's export. While a version lacks signatures, people exchange those; whoever adds the last one
- * puts it into the role `authority`, and for everybody else theirs takes the place of the version that was still open.
+ * Takes authority versions from somebody else's export. While a version lacks signatures, people exchange them. The person who
+ * adds the last one puts the version into the role `authority`; for everybody else it then replaces their open version.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -17,8 +17,8 @@ import { authorityKinds, dropLine, keepLine, pendingLine, publishedChain } from 
 import type { ChangeFile } from './change-file.ts';
 
 /**
- * Merges open versions, and leaves in `roles` the role `authority` only where it is to be taken over. The documents of the file are in
- * the workspace already. Returns how many signatures were new. @throws CHANGE_FILE CHANGE_CONFLICT
+ * Merges open versions, and leaves the role `authority` in `roles` only if it is to be imported. The file's documents are already
+ * in the workspace. Returns how many signatures were new. @throws CHANGE_FILE CHANGE_CONFLICT
  */
 export function mergeAuthority(copy: Workspace, lines: ChangeFile['lines'], roles: Map<string, RoleFile>): number {
   const theirs = roles.get('authority');
@@ -37,7 +37,7 @@ export function mergeAuthority(copy: Workspace, lines: ChangeFile['lines'], role
       throw signerError('CHANGE_CONFLICT', `the ${kind} authority in the file has other content than here`);
     if (line && closed === undefined) count += mergeLine(copy, kind, line);
     else if (open !== undefined && theirClosed !== undefined) closedByThem.push(kind);
-    // The version that was complete here first stands: what comes later adds nothing to it.
+    // The version that was complete here first stays; later ones add nothing to it.
     else if (closed !== undefined && (line !== undefined || isOther(own, theirs))) closedHere.push(kind);
   }
   if (closedByThem.length + closedHere.length === 0) return count;
@@ -52,7 +52,7 @@ export function mergeAuthority(copy: Workspace, lines: ChangeFile['lines'], role
 const conflict = (): Error =>
   signerError('CHANGE_CONFLICT', 'the role authority in the file has other content than here');
 
-/** Every signature of the file must hold. */
+/** Every signature in the file must be valid. */
 function mergeLine(
   copy: Workspace,
   kind: AuthorityKind,
@@ -75,7 +75,7 @@ function mergeLine(
   return fresh.length;
 }
 
-/** The payload of the version that a role `authority` adds to what is published; undefined where it adds none. @throws CHANGE_FILE */
+/** The payload of the version that a role `authority` adds to what is published; undefined if it adds none. @throws CHANGE_FILE */
 function closedPayload(copy: Workspace, kind: AuthorityKind, role: RoleFile | null | undefined): string | undefined {
   const path = authorityPath(kind);
   const target = (role?.signed as Targets | undefined)?.targets[path];
@@ -103,7 +103,7 @@ function attempt<T>(kind: AuthorityKind, read: () => T): T {
 const isOther = (own: RoleFile | null, theirs: RoleFile | undefined): boolean =>
   own !== null && theirs !== undefined && !signedBytes(own.signed).equals(signedBytes(theirs.signed));
 
-/** Alike but for these versions, and for the expiry, which is of the day on which the last one was closed. */
+/** Equal except for these versions and for the expiry, which depends on the day on which the last version was closed. */
 function isSameApart(own: RoleFile, theirs: RoleFile, kinds: readonly AuthorityKind[]): boolean {
   const rest = ({ signed }: RoleFile): object => {
     const { targets, ...others } = signed as Targets;

@@ -1,4 +1,7 @@
-/** The first change of a repository: root 1, targets with its three fixed roles, both authorities, no revocation, an empty channel. */
+/**
+ * Makes the first change of a repository: root 1, targets with its three fixed roles, both authorities, no revocation, an empty
+ * channel.
+ */
 import {
   channelFormat,
   channelPath,

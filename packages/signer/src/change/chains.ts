@@ -1,6 +1,6 @@
 /**
- * The pending version of an authority chain. It is collected apart from the role that carries it: the chain's file holds the
- * signatures, so that the role can list it only once they are complete.
+ * Keeps the pending version of an authority chain. Its signatures are collected separately from the role that carries it: they
+ * stand in the chain's file, so the role can list that file only once they are complete.
  */
 import { dirname } from 'node:path';
 import {
@@ -30,7 +30,7 @@ const maximumPending = 4 << 20;
 export interface PendingLine<K extends AuthorityKind = AuthorityKind> {
   readonly kind: K;
   readonly body: AuthorityBodies[K];
-  /** Without a signature yet, or with some. */
+  /** With no signatures yet, or with some. */
   readonly envelope: Envelope;
   readonly signed: readonly string[];
   readonly missing: readonly string[];
@@ -40,13 +40,13 @@ export interface PendingLine<K extends AuthorityKind = AuthorityKind> {
 const fileOf = (workspace: Workspace, kind: AuthorityKind): string =>
   workspace.stateFile('change', 'authority', `${kind}.json`);
 
-/** The chain as it is published; null before that. */
+/** The published chain; null before the first publication. */
 export function publishedChain<K extends AuthorityKind>(workspace: Workspace, kind: K) {
   const bytes = workspace.readDocument('authority', authorityPath(kind), 'published');
   return bytes ? readChain(kind, bytes, bytes) : null;
 }
 
-/** The body that is in force after publishing, pending signatures or not; null before there is any. */
+/** The body that will be in force after publishing, even if signatures are still missing; null before the first. */
 export function nextBody<K extends AuthorityKind>(workspace: Workspace, kind: K): AuthorityBodies[K] | null {
   const pending = pendingLine(workspace, kind);
   if (pending) return pending.body;
@@ -56,7 +56,7 @@ export function nextBody<K extends AuthorityKind>(workspace: Workspace, kind: K)
   return bytes ? readChain(kind, bytes, bytes).body : null;
 }
 
-/** Proposes the chain's next version; one that was pending is replaced. @throws AUTHORITY_BODY FORMAT_* */
+/** Proposes the chain's next version; it replaces a pending one. @throws AUTHORITY_BODY FORMAT_* */
 export function proposeLine<K extends AuthorityKind>(
   workspace: Workspace,
   kind: K,
@@ -72,7 +72,7 @@ export function proposeLine<K extends AuthorityKind>(
   } as unknown as AuthorityBodies[K];
   const { payload } = authorityPayload(kind, whole);
   const published = workspace.readDocument('authority', authorityPath(kind), 'published');
-  // A version that was complete already stands in the role; it is taken out again until the new one is.
+  // A version that was complete already stands in the role. It is taken out until the new one is complete.
   if (published) editDocument(workspace, 'authority', authorityPath(kind), published, now);
   keepLine(workspace, kind, payload.toString('base64'), []);
 }
@@ -98,7 +98,7 @@ export function pendingLine<K extends AuthorityKind>(workspace: Workspace, kind:
   try {
     const { payload, signatures } = parseJson(bytes, file, maximumPending) as Pick<Envelope, 'payload' | 'signatures'>;
     const body = JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as AuthorityBodies[K];
-    // Judged as it will be when published, its bytes too.
+    // Judged as it will be when published, including its bytes.
     if (authorityPayload(kind, body).payload.toString('base64') !== payload) throw new Error('it has another form');
     const envelope: Envelope = { payload, payloadType: payloadTypes[kind], signatures };
     return { kind, body, envelope, ...chainSignatures(publishedChain(workspace, kind)?.body, body, envelope) };
@@ -111,7 +111,7 @@ export function pendingLine<K extends AuthorityKind>(workspace: Workspace, kind:
 export const pendingLines = (workspace: Workspace): PendingLine[] =>
   authorityKinds.flatMap((kind) => pendingLine(workspace, kind) ?? []);
 
-/** Puts complete versions into the authority role. True when one was. */
+/** Puts complete versions into the authority role. True if there was one. */
 export function settleLines(workspace: Workspace, now: Date): boolean {
   let settled = false;
   for (const { kind, envelope, complete } of pendingLines(workspace)) {

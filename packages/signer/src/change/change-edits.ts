@@ -1,7 +1,7 @@
 /**
- * Edits to the pending change. An edit starts from the pending version of a role, or from the one after the published; its
- * signatures go, since they were over other content. Only roles whose content really differs are in a change, and each is
- * held to the strict profile before it is written.
+ * Edits the pending change. An edit starts from the pending version of a role, or from the published one as its next version.
+ * Signatures are dropped, since they covered other content. A change holds only roles whose content really differs, and each is
+ * checked against the strict profile before it is written.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -21,7 +21,7 @@ const dayMilliseconds = 24 * 3600_000;
 const lifetimeDays: Readonly<Record<string, number>> = { revocations: 30, channels: 90 };
 const specVersion = '1.0.34';
 
-/** How long a role's metadata is good from the day it is made: a year, revocations 30 days, channels 90. */
+/** When a role's metadata made today expires: after a year, revocations after 30 days, channels after 90. */
 export const expiryOf = (role: string, now: Date): string =>
   timeText(new Date(now.getTime() + (lifetimeDays[role] ?? 365) * dayMilliseconds));
 
@@ -44,8 +44,8 @@ export const newRoot = (keys: Root['keys'], roles: Root['roles'], now: Date): Ro
 });
 
 /**
- * Writes a role's next content. Where it is what is published, the change no longer touches the role; where it is what is pending,
- * the signatures stay. True when something was written.
+ * Writes a role's next content. If it equals the published content, the change does not touch the role any more; if it equals the
+ * pending content, the signatures stay. True if something was written.
  */
 export function writeRole(workspace: Workspace, role: string, content: Root | Targets, now: Date): boolean {
   const trusted = workspace.trustedRole(role)?.signed;
@@ -59,7 +59,7 @@ export function writeRole(workspace: Workspace, role: string, content: Root | Ta
   return true;
 }
 
-/** A new version whatever its content: for renewal. */
+/** Writes a new version even if its content is the same, for renewal. */
 export function writeVersion(workspace: Workspace, role: string, content: Root | Targets, now: Date): void {
   const version = (workspace.trustedRole(role)?.signed.version ?? 0) + 1;
   const signed = { ...content, version, expires: expiryOf(role, now) };
@@ -70,7 +70,7 @@ export function writeVersion(workspace: Workspace, role: string, content: Root |
 export const isSameContent = (a: Root | Targets, b: Root | Targets): boolean =>
   isDeepStrictEqual({ ...a, version: 0, expires: '' }, { ...b, version: 0, expires: '' });
 
-/** Puts entries into a delegated role (null takes one out) as its next version. */
+/** Puts entries into a delegated role (null removes one) as its next version. */
 export function editTargets(
   workspace: Workspace,
   role: string,
@@ -90,7 +90,7 @@ export function editTargets(
 export const editDocument = (workspace: Workspace, role: string, path: string, bytes: Uint8Array, now: Date): boolean =>
   editTargets(workspace, role, new Map([[path, workspace.keepDocument(path, bytes)]]), now);
 
-/** Gives a delegated role its keys, and the role itself, empty, where it is new. Other roles keep theirs. */
+/** Gives a delegated role its keys, and creates the role, empty, if it is new. Other roles keep theirs. */
 export function delegate(
   workspace: Workspace,
   name: string,
@@ -113,7 +113,7 @@ export function delegate(
   const all = Object.entries({ ...signed.delegations?.keys, ...keys }).filter(([id]) => used.has(id));
   writeRole(workspace, 'targets', { ...signed, delegations: { keys: Object.fromEntries(all), roles: rows } }, now);
   const own = workspace.pendingRole(name) ?? workspace.trustedRole(name);
-  // A role whose keys change must be signed by the new ones: the published version may not hold any longer.
+  // A role whose keys change must be signed by the new ones: the published version may not be valid any more.
   if (own) writeVersion(workspace, name, own.signed, now);
   else writeVersion(workspace, name, emptyTargets(name, now), now);
 }

@@ -1,6 +1,6 @@
 /**
- * The file in which a change travels between people. It carries no trust: it says of itself only that it arrived undamaged, and by the
- * same sha256 two people can tell each other that they mean the same file. What it holds is judged where it is taken over.
+ * Reads and seals the file in which a change travels between people. The file is not trusted. Its sha256 shows only that it
+ * arrived undamaged, and lets two people check that they mean the same file. Its content is judged when it is imported.
  */
 import {
   closed,
@@ -49,7 +49,7 @@ export const changeFileType = 'https://countersign.dev/signer/change/v1';
 const ChangeFile = Type.Object(
   {
     _type: Type.Literal(changeFileType),
-    /** Published metadata that the change starts from, by role, with its documents and root 1 where that is known. */
+    /** Published metadata that the change starts from, by role, with its documents and, if known, root 1. */
     trusted: Roles,
     trustedDocuments: Documents,
     firstRoot: Type.Optional(Base64),
@@ -58,7 +58,7 @@ const ChangeFile = Type.Object(
     documents: Documents,
     /** Authority versions that lack signatures. */
     lines: Type.Object({ codesign: Type.Optional(Line), devices: Type.Optional(Line) }, closed),
-    /** Of the RFC 8785 form of all the rest. */
+    /** sha256 of the RFC 8785 form of everything else. */
     sha256: Sha256,
   },
   closed,
@@ -85,7 +85,7 @@ export function readChangeFile(file: string): ChangeFile {
   }
 }
 
-/** A role's metadata out of a file. @throws CHANGE_FILE */
+/** A role's metadata from a file. @throws CHANGE_FILE */
 export function readRoleText(role: string, text: string): RoleFile {
   try {
     const { signed, signatures } = openMetadata(Buffer.from(text, 'base64'), role);

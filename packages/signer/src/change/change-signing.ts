@@ -1,6 +1,6 @@
 /**
- * Signing the pending change. Each key signs whatever it may and has not signed yet: authority versions first, since the role that
- * carries them can only be signed once they are complete, then roots, targets and the rest.
+ * Signs the pending change. Each key signs everything that it may sign and has not signed yet: authority versions first, since
+ * the role that carries them can only be signed once they are complete, then roots, targets and the rest.
  */
 import { payloadOf, goodSigners, signedBytes, signEnvelope } from '@countersign/protocol';
 import type { OpenKey } from '../keys/key-uris.ts';
@@ -30,7 +30,7 @@ export async function signChange(workspace: Workspace, keys: readonly OpenKey[],
   }
   settleLines(workspace, now);
   for (const role of inOrder(workspace.pendingRoles())) {
-    // It is made anew once the authority versions are complete.
+    // It is made again once the authority versions are complete.
     if (role === 'authority' && pendingLines(workspace).length > 0) continue;
     signed.push(...(await signRole(workspace, role, keys)));
   }
@@ -49,7 +49,7 @@ function nothingToSign(workspace: Workspace, keys: readonly OpenKey[]): Error {
   return signerError('CHANGE_NOT_YOURS', `none of the ${keys.length} keys may sign what is open here`);
 }
 
-/** Root before targets before the rest: so a reader of the list sees what the later ones depend on first. */
+/** Root, then targets, then the rest, so that a reader of the list first sees what the later ones depend on. */
 const inOrder = (roles: readonly string[]): string[] =>
   [...roles].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 const rank = (role: string): number =>
@@ -62,7 +62,7 @@ async function signRole(workspace: Workspace, role: string, keys: readonly OpenK
   const wanted = new Set<string>();
   for (const demand of demandsOn(workspace, role)) {
     for (const keyid of demand.role.keyids) wanted.add(keyid);
-    // What does not hold, or is of a key that may no longer sign, is not carried along.
+    // Drops signatures that are invalid or by a key that may not sign any more.
     const { signers } = goodSigners({ signatures: file.signatures, signedBytes: bytes }, demand.role, demand.keys);
     for (const keyid of signers)
       signatures.set(
@@ -92,7 +92,7 @@ export interface ChangeState {
   readonly complete: boolean;
 }
 
-/** Who has signed what of the pending change. */
+/** Who has signed which parts of the pending change. */
 export function changeState(workspace: Workspace): ChangeState {
   const roles = inOrder(workspace.pendingRoles()).map((role) =>
     signingState(workspace, role, workspace.pendingRole(role)!),

@@ -1,4 +1,4 @@
-/** Exports that somebody bent on their way, digest and all; and authority versions that people complete apart. */
+/** Exports that somebody altered on their way, including the digest; and authority versions that people complete separately. */
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test, type TestContext } from 'node:test';
@@ -23,7 +23,7 @@ type Bend = (change: ChangeFile) => Partial<ChangeFile> | void;
 const base64 = (text: Uint8Array | string): string => Buffer.from(text).toString('base64');
 const flipped = (hex: string): string => (hex.startsWith('0') ? '1' : '0') + hex.slice(1);
 
-/** The file with something changed and its digest made right again. */
+/** The file with a change and a corrected digest. */
 function bend(file: string, change: Bend): void {
   const { sha256: _, ...good } = readChangeFile(file);
   const parts = structuredClone({ ...good, sha256: '' });
@@ -31,7 +31,7 @@ function bend(file: string, change: Bend): void {
   writeFileSync(file, changeFileFormat.serialize(sealChange(bent)));
 }
 
-/** One role's metadata out of the file, bent. */
+/** Alters one role's metadata in the file. */
 function role(name: string, part: 'roles' | 'trusted', change: (file: RoleFile<Targets>) => RoleFile): Bend {
   return (file) => {
     const { signed, signatures } = change(structuredClone(readRoleText(name, file[part][name]!)) as RoleFile<Targets>);

@@ -1,7 +1,8 @@
 /**
- * A change on its way between people: what goes into the file, and how it is taken over. Taking over judges everything: the published
- * state that it starts from is this workspace's own (or signed throughout, for somebody new), every document is what its role lists, every
- * signature holds, nothing contradicts what is here. Anything else refuses the file as a whole. It writes as it judges: call it on a copy.
+ * Exports a change to a file and imports it for another person. An import judges everything: the published state that the change
+ * starts from is this workspace's own (for a new person: completely signed), every document is what its role lists, every
+ * signature is valid, nothing contradicts what is here. Otherwise it refuses the whole file. It writes while it judges, so call
+ * it on a copy.
  */
 import {
   shortDigest,
@@ -67,7 +68,7 @@ const documentsOf = (workspace: Workspace, { signed }: RoleFile): ChangeFile['do
     bytes: base64(workspace.documentOf(path, target)),
   }));
 
-/** The code signatures of releases that the change adds: whoever signs it can read the manifests in them. */
+/** The code signatures of releases that the change adds, so that everyone who signs the change can read their manifests. */
 function newBundles(workspace: Workspace, role: string, { signed }: RoleFile): ChangeFile['documents'] {
   if (!role.startsWith('component-')) return [];
   const before = (workspace.trustedRole(role)?.signed as Targets | undefined)?.targets ?? {};
@@ -76,7 +77,7 @@ function newBundles(workspace: Workspace, role: string, { signed }: RoleFile): C
     .map(([path, target]) => ({ path, bytes: base64(workspace.documentOf(path, target)) }));
 }
 
-/** Of releases that are published: whoever signs what is offered can read their manifests. */
+/** The code signatures of published releases that are offered, so that everyone who signs the offers can read their manifests. */
 function offeredBundles(workspace: Workspace): ChangeFile['documents'] {
   const found = new Map<string, Buffer>();
   for (const { component, version, platform } of offersOf(workspace)) {
@@ -89,7 +90,7 @@ function offeredBundles(workspace: Workspace): ChangeFile['documents'] {
 }
 
 export interface Imported {
-  /** Signatures that were new here. */
+  /** How many signatures were new here. */
   readonly signatures: number;
   readonly roles: readonly string[];
 }
@@ -115,7 +116,7 @@ export function importChange(copy: Workspace, change: ChangeFile): Imported {
   return { signatures: count, roles: [...Object.keys(change.lines), ...Object.keys(change.roles)] };
 }
 
-/** The role as it is here, or as it is in the file, without signatures yet. */
+/** Takes the role from the file, without its signatures, unless it is here already. */
 function takeRole(copy: Workspace, role: string, { signed }: RoleFile): void {
   const own = copy.pendingRole(role);
   if (own && !signedBytes(own.signed).equals(signedBytes(signed)))
@@ -132,7 +133,7 @@ function takeRole(copy: Workspace, role: string, { signed }: RoleFile): void {
   copy.writePending(role, { signed, signatures: [] });
 }
 
-/** Each document is what one of the roles lists. */
+/** Checks that each document is what one of the roles lists. */
 function checkListed(roles: readonly RoleFile[], documents: ChangeFile['documents']): void {
   const listed = new Set<string>();
   for (const { signed } of roles)
@@ -142,7 +143,7 @@ function checkListed(roles: readonly RoleFile[], documents: ChangeFile['document
   if (odd) throw signerError('CHANGE_FILE', `the file carries ${odd.path}, which its roles do not list like that`);
 }
 
-/** And each that a small role lists is there. */
+/** Checks that each document that a small role lists is there. */
 function readListed(copy: Workspace, { targets }: Targets): void {
   for (const [path, target] of Object.entries(targets))
     try {
@@ -152,7 +153,7 @@ function readListed(copy: Workspace, { targets }: Targets): void {
     }
 }
 
-/** Every signature of the file must hold: one that does not says that somebody changed what was signed. */
+/** Every signature in the file must be valid: an invalid one means that somebody changed what was signed. */
 function mergeSignatures(copy: Workspace, role: string, { signed, signatures }: RoleFile): number {
   const own = copy.pendingRole(role)!;
   const envelope = { signatures, signedBytes: signedBytes(signed) };
@@ -179,13 +180,13 @@ function checkSameBase(copy: Workspace, { trusted }: ChangeFile): void {
   }
 }
 
-/** Somebody new has nothing to compare with: what is published must be signed throughout, from its own root down. */
+/** A new person has nothing to compare with, so the published state must be completely signed, from its own root down. */
 function takeBase(copy: Workspace, { trusted, trustedDocuments, firstRoot }: ChangeFile): void {
   const first = firstRoot === undefined ? null : bytesOf(firstRoot);
   const pending = copy.pendingRole('root');
   if (pending && (!first || !signedBytes(pending.signed).equals(signedBytes(rootOf(first)))))
     throw signerError('CHANGE_CONFLICT', 'the file is of another repository than the change that is pending here');
-  // It was part of the first publication, which is over.
+  // It was part of the first publication, which is done.
   copy.discardChange();
   copy.replaceTrusted(
     new Map(Object.entries(trusted).map(([role, text]) => [role, bytesOf(text)])),

@@ -1,4 +1,6 @@
-/** What the pending change does, in words for those who sign it: to devices first, capabilities before all. */
+/**
+ * Says in words what the pending change does, for those who sign it: first what it does to devices, and of that the capabilities.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import {
   shortDigest,
@@ -85,7 +87,7 @@ function describeCapabilities(manifest: Manifest | null, earlier: readonly (Mani
   );
 }
 
-/** Tells the manifest of an offered release, null where it is not here; the bundles of each are read once. */
+/** Finds the manifest of an offered release, null if it is not here; reads the bundles of each release once. */
 function manifestReader(workspace: Workspace): (offer: Offer) => Manifest | null {
   const statements = new Map<string, Buffer | null>();
   return ({ release, ...name }) => {

@@ -1,7 +1,7 @@
 /**
- * Drafts of the two authorities, as people write them: the body without `_type`, `version` and `issued`, where the name of a key may
- * stand for the key or its id, `{"file": "…"}` (beside the draft) for a document that somebody else gives, and PEM files for what
- * follows from certificates.
+ * Reads drafts of the two authorities, as people write them: the body without `_type`, `version` and `issued`. The name of a key
+ * may stand for the key or its id. `{"file": "…"}` (in the draft's folder) stands for a document from somebody else, and PEM
+ * files for what follows from certificates.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -23,7 +23,7 @@ import { expiryOf } from './change-edits.ts';
 const maximumDraft = 4 << 20;
 type Json = Record<string, unknown>;
 
-/** The body that the draft says; its rules are checked when it is proposed. @throws DRAFT KEY_* CODESIGN_TRUST */
+/** The body from the draft; its rules are checked when it is proposed. @throws DRAFT KEY_* CODESIGN_TRUST */
 export function readDraft<K extends AuthorityKind>(
   workspace: Workspace,
   kind: K,
@@ -54,7 +54,7 @@ function resolveCodesign(body: Json, file: string, keyOf: (name: unknown) => Pub
     if (typeof root?.file === 'string') authority.trustedRoot = beside(root.file);
     if (typeof root?.codeSigning === 'string' && typeof root.timeStamping === 'string')
       authority.trustedRoot = trustedRootOf(path(root.codeSigning), path(root.timeStamping));
-    // A device would refuse every signature by a root that it cannot read.
+    // A device that cannot read the root would refuse every signature.
     readTrustMaterial(authority.trustedRoot, `authority ${name}`);
   }
   const identities = asObject(body.identities ?? {}, file, 'identities');

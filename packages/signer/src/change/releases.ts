@@ -1,4 +1,4 @@
-/** Packed and signed releases in the pending change: their component's role, and what a channel says of them. */
+/** Puts packed and signed releases into the pending change: into their component's role, and into channels. */
 import {
   channelFormat,
   channelPath,
@@ -62,7 +62,7 @@ function checkSigned(workspace: Workspace, { name, signatures }: Artifact): void
     );
 }
 
-/** The channel as it will be after publishing; null where there is none. */
+/** The channel as it will be after publishing; null if it does not exist. */
 export function nextChannel(workspace: Workspace, name: string): Channel | null {
   const bytes = workspace.readDocument('channels', channelPath(name));
   return bytes && channelFormat.parse(bytes, channelPath(name));
@@ -131,10 +131,10 @@ const emptyChannel = (name: string): Channel => ({
   blocked: [],
 });
 
-/** What the role lists signs the very statement that is packed here. */
+/** Checks that what the role lists signs exactly the statement that is packed here. */
 function checkAdded(workspace: Workspace, { name, statementBytes, signatures }: Artifact): void {
   const bundles = bundlesOf(workspace, name);
-  // What was packed here signs this statement: that was looked at when it was read.
+  // The signatures packed here were already checked against this statement when they were read.
   if (bundles && signatures?.bytes.equals(bundles)) return;
   if (!bundles || !readBundles(bundles)[0].statement.equals(statementBytes))
     throw signerError(

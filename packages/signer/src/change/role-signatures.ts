@@ -1,6 +1,7 @@
 /**
- * Who must sign a role, and who has. A new root is signed by the threshold of the root before and by its own (specification
- * §5.3.4); targets by root's row; a delegated role by its row in targets, each as it would be after publishing.
+ * Decides who must sign a role, and reports who has. A new root is signed by the threshold of the root before and by its own
+ * (specification §5.3.4), targets by root's row, a delegated role by its row in targets. Rows count as they will be after
+ * publishing.
  */
 import { goodSigners, signedBytes, type Key, type Role, type Root } from '@countersign/protocol';
 import { signerError } from '../workspace/errors.ts';
@@ -8,7 +9,7 @@ import type { RoleFile, Workspace } from '../workspace/workspace.ts';
 
 /** One threshold that a role's signatures must reach. */
 export interface Demand {
-  /** Which metadata asks for it. */
+  /** Which metadata demands it. */
   readonly by: string;
   readonly role: Role;
   readonly keys: Readonly<Record<string, Key>>;

@@ -1,4 +1,6 @@
-/** What code signatures are judged by in this workspace: the codesign authority as it is published or pending, and the revocations. */
+/**
+ * Reads the rules that judge code signatures in this workspace: the codesign authority, published or pending, and the revocations.
+ */
 import {
   revocationsFormat,
   revocationsPath,
@@ -14,7 +16,7 @@ export interface SigningRules {
   readonly revocations: Revocations;
 }
 
-/** Null before there is an authority. @throws AUTHORITY_* FORMAT_* WORKSPACE_DAMAGED */
+/** Null until there is an authority. @throws AUTHORITY_* FORMAT_* WORKSPACE_DAMAGED */
 export function readSigningRules(directory: string): SigningRules | null {
   const workspace = new Workspace(directory);
   const authority = nextBody(workspace, 'codesign');

@@ -1,4 +1,4 @@
-/** Codes for making a code signature. */
+/** Error codes for making a code signature. */
 import { errorsOf } from '@countersign/protocol';
 
 export const codeSigningErrorTable = {

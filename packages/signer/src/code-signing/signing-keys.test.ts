@@ -1,4 +1,4 @@
-/** What may code-sign: each refusal says what is wrong with which file or flag, and quotes no secret. */
+/** What may code-sign: each refusal names the file or flag and the fault, and never quotes a secret. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, verify } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

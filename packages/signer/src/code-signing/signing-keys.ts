@@ -1,6 +1,6 @@
 /**
- * What code-signs: a certificate with its private key, from a PEM file (PKCS#8, encrypted or not) or a key URI, or a pinned key.
- * Secrets never reach a message: what Node says of a private key that it cannot read is dropped.
+ * Opens what code-signs: a certificate with its private key, from a PEM file (PKCS#8, encrypted or not) or a key URI, or a pinned
+ * key. Must never put a secret into a message: Node's own message about an unreadable private key is dropped.
  */
 import { createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { extname, resolve } from 'node:path';
@@ -35,7 +35,7 @@ export async function openCertificate(
   return { kind: 'certificate', certificates: certificates.toString('latin1'), timestampUrl, ...secret };
 }
 
-/** A pinned key: for tests, and until there is a certificate. @throws KEY_* */
+/** Opens a pinned key: for tests, and until there is a certificate. @throws KEY_* */
 export async function openPinnedKey(workspace: string, uri: string, passphrases: Passphrases): Promise<KeySigner> {
   const [open] = await openKeys(workspace, [uri], passphrases);
   return { kind: 'key', publicKey: open!.key, sign: open!.sign };
@@ -93,7 +93,7 @@ function readSecret(file: string, pem: Buffer): KeyObject {
   }
 }
 
-/** Null where the passphrase is wrong: a wrong one shows itself in several ways. */
+/** Null if the passphrase is wrong, which can show in several errors. */
 function decryptPem(file: string, pem: Buffer, passphrase: string): KeyObject | null {
   try {
     return createPrivateKey({ key: pem, passphrase });

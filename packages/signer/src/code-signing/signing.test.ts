@@ -1,4 +1,4 @@
-/** Signing a packed release with real certificates and timestamps, to the verdict of a device; and each way to be refused. */
+/** Signs packed releases with real certificates and timestamps, up to a device's verdict; and tests every refusal. */
 import assert from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -113,7 +113,7 @@ interface Answer {
   lines: number;
 }
 const said: string[] = [];
-/** With every stack and cause, so that no secret hides in one. */
+/** Shows every stack and cause, so that a secret in one would be found. */
 process.env.COUNTERSIGN_DEBUG = '1';
 async function sign(...words: string[]) {
   const output = await commandOutput(addSign, ['--workspace', workspace, 'sign', 'remote-support@2.1.0', ...words]);
@@ -211,7 +211,7 @@ test('refuses a signature that the authority would not believe', async () => {
   const spki = keyMaterial(readPublicKey(workspace, 'pinned'))!;
   trust(chain, { ...noRevocations, keys: [{ spki, reason: 'stolen' }] }, workspace);
   await refuses('SIGN_NOT_BELIEVED', ...pinned);
-  // Without an authority there is nobody to disbelieve it.
+  // Without an authority nothing can refuse it.
   trust(null, undefined, workspace);
   const answer = (await sign('--key', 'edwards', '--passphrase-file', at('passphrase.txt'), '--json')).json<Answer>();
   assert.deepEqual([answer.identity, answer.missing], [null, null]);

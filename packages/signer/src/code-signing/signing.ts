@@ -1,7 +1,7 @@
 /**
- * Code-signs a packed release: one bundle line more, or one replaced where the same identity signed before. Invariants: only a
- * release whose files are all as packed is signed; a signature that the workspace's authority would not believe is not
- * written; when anything fails, the old bundles still stand.
+ * Code-signs a packed release: adds one bundle line, or replaces the one of the same identity. Invariants: only a release whose
+ * files are all as packed is signed; a signature that the workspace's authority would not accept is not written; when anything
+ * fails, the old bundles stay.
  */
 import { createHash, verify, X509Certificate } from 'node:crypto';
 import {
@@ -33,7 +33,7 @@ export interface SignOptions {
   readonly workspace: string;
   readonly name: ReleaseName;
   readonly signer: CertificateSigner | KeySigner;
-  /** Null where there is no authority yet: then only the form of the bundle is checked. */
+  /** Null if there is no authority yet: then only the form of the bundle is checked. */
   readonly rules: SigningRules | null;
   readonly now?: Date;
   readonly onProgress?: (done: number, total: number) => void;
@@ -43,9 +43,9 @@ export interface Signed {
   readonly release: string;
   readonly lines: number;
   readonly outcome: 'added' | 'replaced';
-  /** The new signature as the authority sees it. */
+  /** The new signature as the authority judges it. */
   readonly signature: CodeSignature | null;
-  /** Roles with who fills them, and those that are short. */
+  /** The roles, who fills them, and which ones are short. */
   readonly matching: Matching | null;
   /** Other lines that do not count, and why. */
   readonly refused: readonly string[];
@@ -62,7 +62,7 @@ export async function signRelease({
 }: SignOptions): Promise<Signed> {
   const artifact = readArtifact(workspace, name);
   await verifyArtifact(artifact, onProgress);
-  // Loaded when it is needed: these libraries take longer to load than most commands to run.
+  // Loaded only when needed: these libraries take longer to load than most commands to run.
   const { signStatement } = await import('./statement-signer.ts');
   const line = await signStatement(artifact.statementBytes, signer, now);
   const lineBundles = readBundles(line);
@@ -74,7 +74,7 @@ export async function signRelease({
       `the signature of ${releaseWords(name)} would not count: ${own.refused.join('; ')}`,
     );
   return withArtifactLock(workspace, () => {
-    // Somebody else may have signed or packed while the authority for timestamps was asked.
+    // Somebody else may have signed or packed during the request to the time-stamping authority.
     const current = readArtifact(workspace, name, artifact.signatures);
     if (current.release !== artifact.release)
       throw artifactError('ARTIFACT_BUSY', `${releaseWords(name)} was packed again while it was signed`);
@@ -93,7 +93,7 @@ export async function signRelease({
   });
 }
 
-/** A token or vault may answer anything. @throws SIGN_KEY */
+/** Checks the signature, because a token or vault may answer anything. @throws SIGN_KEY */
 function checkOwnSignature({ statement, signature }: ReleaseBundle, signer: CertificateSigner | KeySigner): void {
   const signed = preAuthEncoding(statementPayloadType, statement);
   const holds =
@@ -103,7 +103,7 @@ function checkOwnSignature({ statement, signature }: ReleaseBundle, signer: Cert
   if (!holds) throw codeSigningError('SIGN_KEY', 'what the private key signed does not hold for its public key');
 }
 
-/** The lines with the new one: in the place of the same signer's, else at the end. */
+/** The lines with the new one added: it replaces the line of the same signer, else it goes to the end. */
 export function mergeBundle(
   before: Signatures | null,
   line: Signatures,
@@ -116,7 +116,7 @@ export function mergeBundle(
   return { bytes: Buffer.concat(lines), outcome: 'replaced' };
 }
 
-/** Each with its newline. */
+/** The lines, each with its newline. */
 function linesOf(bundles: Buffer): Buffer[] {
   const lines: Buffer[] = [];
   for (let start = 0; start < bundles.length;) {
@@ -127,7 +127,7 @@ function linesOf(bundles: Buffer): Buffer[] {
   return lines;
 }
 
-/** Who signed, whatever the certificate: a renewed one has the same names. */
+/** Who signed, by the names and not the certificate: a renewed certificate has the same names. */
 function signerOf({ material }: ReleaseBundle): string {
   if (material.kind === 'key') return `key ${material.hint}`;
   try {

@@ -51,7 +51,7 @@ export async function signStatement(
       data: Buffer.from(statement),
     });
   } catch (error) {
-    // The builder wraps what a signer or witness threw; the coded cause is what helps.
+    // The builder wraps what a signer or witness threw; the coded cause inside is more useful.
     for (let cause: unknown = error; cause instanceof Error; cause = cause.cause)
       if ('hint' in cause && codeOf(cause)) throw cause;
     throw error;

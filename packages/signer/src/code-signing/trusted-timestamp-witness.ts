@@ -1,6 +1,6 @@
 /**
- * RFC 3161 over HTTP as commercial authorities speak it, as a witness for Sigstore's bundle builder. The answer is believed only
- * as far as it repeats our nonce and digest; whether its signature is good is the verdict's matter, before publication.
+ * Gets RFC 3161 timestamps over HTTP from commercial authorities, as a witness for Sigstore's bundle builder. It checks only that
+ * the answer repeats our nonce and digest. The verdict judges its signature later, before publication.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import * as asn1 from 'asn1js';

@@ -70,7 +70,7 @@ export function addChangeCommands(program: Command): void {
     .action(async (file: string, _: unknown, command: Command) => {
       const terminal = terminalOf(command);
       const change = readChangeFile(file);
-      // Who only reviews and signs has no workspace yet.
+      // A person who only reviews and signs has no workspace yet.
       const workspace = openOrCreateWorkspace(workspaceFolder(command));
       const imported = await withWorkspaceLock(workspace, async () => {
         const taken = await editWorkspace(workspace, (copy) => importChange(copy, change));

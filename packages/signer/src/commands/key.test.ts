@@ -1,4 +1,4 @@
-/** The key commands as a person or a machine runs them; no secret is in anything they say. */
+/** The key commands as a person or a machine runs them; their output never holds a secret. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

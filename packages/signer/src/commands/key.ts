@@ -24,7 +24,7 @@ interface GenerateOptions {
 const workspaceOf = (command: Command): string =>
   resolve(command.optsWithGlobals<{ workspace?: string }>().workspace ?? '.');
 
-/** The private half only ever lies in the encrypted file; what is printed here may be given to anyone. */
+/** The private half is only ever in the encrypted file; what is printed here may be given to anyone. */
 export function addKeyCommands(program: Command): void {
   const group = program.command('key').description('make and show the keys that sign');
   group

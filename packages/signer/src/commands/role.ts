@@ -68,7 +68,7 @@ export function addRoleCommands(program: Command): void {
     );
 }
 
-/** Root and targets get their keys from root; what is signed by old keys is signed anew. */
+/** Root and targets get their keys from root; what old keys signed must be signed again. */
 function changeRootKeys(
   workspace: Workspace,
   name: 'root' | 'targets',

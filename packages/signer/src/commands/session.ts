@@ -1,4 +1,4 @@
-/** What the commands share: the workspace of `--workspace`, questions for what was not given, names for key ids. */
+/** What the commands share: the workspace of `--workspace`, questions for missing options, names for key ids. */
 import { shortDigest, escapeText, keyIdOf } from '@countersign/protocol';
 import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
@@ -12,7 +12,7 @@ import type { Workspace } from '../workspace/workspace.ts';
 
 export const workspaceFolder = (command: Command): string => command.optsWithGlobals<{ workspace: string }>().workspace;
 
-/** Opens the workspace and keeps other commands out of it meanwhile. */
+/** Opens the workspace and locks other commands out of it meanwhile. */
 export async function withWorkspace<T>(
   command: Command,
   work: (workspace: Workspace, terminal: Terminal) => Promise<T> | T,
@@ -22,8 +22,8 @@ export async function withWorkspace<T>(
 }
 
 /**
- * Edits the workspace, wholly or not at all. What the edit returns is called once it counts, to say so. The package is kept on both
- * sides, since a command may have died in between.
+ * Edits the workspace, wholly or not at all. The edit returns a function that is called once the edit counts, to report it. The
+ * shipped package is updated before and after, since a command may have died in between.
  */
 export const changeWorkspace = (
   command: Command,
@@ -36,7 +36,7 @@ export const changeWorkspace = (
     say();
   });
 
-/** What was given, or what a person answers. @throws OPTION_NEEDED */
+/** The option's value, or a person's answer. @throws OPTION_NEEDED */
 export async function given(
   terminal: Terminal,
   value: string | undefined,
@@ -61,14 +61,14 @@ export async function givenList(
   return (await given(terminal, undefined, flag, question)).split(/\s+/).filter(Boolean);
 }
 
-/** The names of the keys whose public halves lie here, by key id. */
+/** The names of the keys whose public halves are here, by key id. */
 export function keyNames(workspace: Workspace): (keyid: string) => string {
   const names = new Map<string, string>();
   for (const { name, file } of listKeys(workspace.directory)) {
     try {
       names.set(keyIdOf(readPublicKeyFile(file.publicFile)), name);
     } catch {
-      // A damaged key file is doctor's matter; here it only has no name.
+      // `doctor` reports a damaged key file; here the key only has no name.
     }
   }
   return (keyid) => names.get(keyid) ?? escapeText(shortDigest(keyid));

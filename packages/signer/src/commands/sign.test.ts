@@ -1,4 +1,4 @@
-/** The flags of `sign`: which go together, and which must be given where nobody can be asked. */
+/** The flags of `sign`: which go together, and which are required where nobody can be asked. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * PEM files as a certificate authority hands them out, turned into what the codesign authority holds: a Sigstore trusted root, and
- * the identity that a certificate proves. What a draft gets from here is judged again where it is used.
+ * Turns PEM files from a certificate authority into what the codesign authority holds: a Sigstore trusted root, and the identity
+ * that a certificate proves. What a draft gets from here is judged again where it is used.
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -19,8 +19,8 @@ function readCertificates(file: string): X509Certificate[] {
 }
 
 /**
- * A trusted root of one authority. `codeSigning`: the CAs from the issuing one to the root, the signing certificate before them or not.
- * `timeStamping`: the certificate of the time-stamping service, then its CAs to the root. @throws DRAFT
+ * A trusted root of one authority. `codeSigning`: the CAs from the issuing one to the root, with or without the signing
+ * certificate before them. `timeStamping`: the certificate of the time-stamping service, then its CAs to the root. @throws DRAFT
  */
 export function trustedRootOf(codeSigning: string, timeStamping: string): object {
   const signing = readCertificates(codeSigning);

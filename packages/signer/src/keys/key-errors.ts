@@ -1,4 +1,4 @@
-/** Codes for keys: their files, their passphrases, and the sources that a key URI names. */
+/** Error codes for keys: their files, their passphrases, and the sources that a key URI names. */
 import { errorsOf } from '@countersign/protocol';
 
 export const keyErrorTable = {

@@ -1,7 +1,7 @@
 /**
- * Key files: `NAME.age` holds the PKCS#8 PEM of a private key, encrypted by age with a passphrase (scrypt), `NAME.pub.json` the
- * public key in TUF's form. Invariants: a key file is never overwritten, not even by two commands at once; a private key is
- * used only when it belongs to the public key beside it. The plain key must never touch the disk.
+ * Reads and makes key files: `NAME.age` holds the PKCS#8 PEM of a private key, encrypted by age with a passphrase (scrypt),
+ * `NAME.pub.json` the public key in TUF's form. Invariants: a key file is never overwritten, not even by two commands at once; a
+ * private key is used only when it belongs to the public key beside it. The plain key must never touch the disk.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { closeSync, openSync, rmSync } from 'node:fs';
@@ -22,7 +22,7 @@ import { keyError } from './key-errors.ts';
 export const keyTypes = ['ed25519', 'ecdsa', 'rsa'] as const;
 export type KeyType = (typeof keyTypes)[number];
 
-/** Where the two halves of a key lie. */
+/** The files of the two halves of a key. */
 export interface KeyFile {
   readonly privateFile: string;
   readonly publicFile: string;
@@ -32,7 +32,7 @@ const maximumPrivateBytes = 64 * 1024;
 const maximumPublicBytes = 16 * 1024;
 const publicKeyFormat = format('public key', PublicKeySchema, maximumPublicBytes);
 
-/** age's own default: about a second and 256 MB for each try. */
+/** age's default: about a second and 256 MB for each try. */
 export const scryptWorkFactor = 18;
 /** For demos and tests only: anyone with the file can try a thousand passphrases a second. */
 export const insecureScryptWorkFactor = 8;
@@ -53,13 +53,13 @@ export function readPublicKeyFile(file: string): PublicKey {
 }
 
 /**
- * Decrypts a private key and holds it to the public one. Null when the passphrase is wrong.
+ * Decrypts a private key and checks that it belongs to the public one. Null when the passphrase is wrong.
  * @throws KEY_MISSING KEY_FILE KEY_MISMATCH
  */
 export async function decryptKeyFile(file: KeyFile, key: PublicKey, passphrase: string): Promise<KeyObject | null> {
   const bytes = readBounded(file.privateFile, maximumPrivateBytes);
   if (!bytes) throw keyError('KEY_MISSING', `opening the key: there is no ${file.privateFile}`);
-  // Only then does "no identity matched" mean the passphrase.
+  // Without this check "no identity matched" could mean more than a wrong passphrase.
   if (!bytes.toString('latin1', 0, 40).startsWith('age-encryption.org/v1\n-> scrypt '))
     throw damaged(file.privateFile, bytes.length === 0 ? emptyFile : 'is no age file with a passphrase');
   const { Decrypter } = await import('age-encryption');
@@ -76,7 +76,7 @@ export async function decryptKeyFile(file: KeyFile, key: PublicKey, passphrase: 
   try {
     secret = createPrivateKey({ key: Buffer.from(pem.buffer, pem.byteOffset, pem.length), format: 'pem' });
   } catch {
-    // Without the cause: its text might quote what was decrypted.
+    // Leaves out the cause: its text might quote what was decrypted.
     throw damaged(file.privateFile, 'holds no private key');
   } finally {
     pem.fill(0);
@@ -92,7 +92,7 @@ export interface NewKey {
 }
 
 /**
- * Makes keys: all of them, or none where one cannot be made. `workFactor` is scrypt's log2 N.
+ * Makes keys: all of them, or none if one cannot be made. `workFactor` is scrypt's log2 N.
  * @returns the public keys in the same order
  * @throws KEY_EXISTS KEY_PASSPHRASE_WEAK DISK_FULL FILE_WRITE
  */
@@ -168,12 +168,12 @@ export function publicKeyOf(secret: KeyObject): PublicKey {
   throw keyError('KEY_TYPE', `a private key of type ${type ?? 'unknown'} cannot sign`);
 }
 
-/** What a person is told of a key. */
+/** What people are shown of a key. */
 export const describeKey = (key: PublicKey) => ({
   keytype: key.keytype,
   scheme: key.scheme,
   keyid: keyIdOf(key),
-  /** As revocations name the key. */
+  /** The name of the key in revocations. */
   spki: keyMaterial(key)!,
 });
 

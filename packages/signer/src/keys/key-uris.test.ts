@@ -1,4 +1,4 @@
-/** Naming keys and opening them: how a URI is read, how often a passphrase is tried, and that signatures hold. */
+/** Naming keys and opening them: how a URI is read, how often a passphrase is tried, and that signatures are valid. */
 import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

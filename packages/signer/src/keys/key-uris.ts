@@ -1,7 +1,7 @@
 /**
- * Keys by URI: where a key lies, its public half, and opening it to sign. Invariants: every name is resolved before the first
- * passphrase is asked; each key is decrypted once a command, however often it is named; a passphrase comes from a file or a
- * prompt, never from an argument, and is in no message.
+ * Finds keys by URI, reads their public halves and opens them to sign. Invariants: every name is resolved before the first
+ * passphrase is asked; each key is decrypted once per command, even if it is named several times; a passphrase comes from a file
+ * or a prompt, never from an argument, and is never in a message.
  */
 import { constants, sign, type KeyObject } from 'node:crypto';
 import { readdirSync } from 'node:fs';
@@ -17,9 +17,9 @@ export interface OpenKey {
   readonly uri: string;
   readonly keyid: string;
   readonly key: PublicKey;
-  /** As TUF and DSSE want it: ed25519 raw, ecdsa P-256 as DER, rsassa-pss-sha256. */
+  /** In the form of TUF and DSSE: ed25519 raw, ecdsa P-256 as DER, rsassa-pss-sha256. */
   sign(bytes: Uint8Array): Promise<Uint8Array>;
-  /** As a code-signing certificate wants it, with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. @throws KEY_TYPE */
+  /** In the form for a code-signing certificate, with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. @throws KEY_TYPE */
   signForCertificate(bytes: Uint8Array): Promise<Uint8Array>;
 }
 
@@ -29,7 +29,7 @@ const keyName = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 export function namedKeyFile(workspace: string, name: string): KeyFile {
   try {
     if (!keyName.test(name)) throw keyError('KEY_NAME', 'characters');
-    checkArchivePath(name); // names that Windows reserves
+    checkArchivePath(name); // refuses names that Windows reserves
   } catch (cause) {
     throw keyError('KEY_NAME', `"${escapeText(name, 100)}" cannot name a key`, { cause });
   }
@@ -39,8 +39,8 @@ export function namedKeyFile(workspace: string, name: string): KeyFile {
 const fileOf = (stem: string): KeyFile => ({ privateFile: `${stem}.age`, publicFile: `${stem}.pub.json` });
 
 /**
- * Where the key lies that a person named: `file:PATH`, a path, `keys/NAME` or `NAME`, relative to the workspace, with or
- * without `.age` or `.pub.json`.
+ * The file of a key that a person named: `file:PATH`, a path, `keys/NAME` or `NAME`, relative to the workspace, with or without
+ * `.age` or `.pub.json`.
  * @throws KEY_URI KEY_SOURCE_UNAVAILABLE
  */
 export function locateKey(workspace: string, uri: string): KeyFile {
@@ -62,7 +62,7 @@ export function locateKey(workspace: string, uri: string): KeyFile {
   const stem = path.replace(/\.(age|pub\.json)$/, '');
   if (basename(stem) === '' || stem.includes('\0') || /^\.{1,2}$/.test(basename(stem)))
     throw keyError('KEY_URI', `"${shown}" names no key`);
-  // A bare name lies in the folder of keys.
+  // A bare name is a file in the folder of keys.
   const bare = scheme === undefined && keyName.test(stem);
   return fileOf(isAbsolute(stem) ? stem : resolve(workspace, bare ? join('keys', stem) : stem));
 }
@@ -71,7 +71,7 @@ export function locateKey(workspace: string, uri: string): KeyFile {
 export const readPublicKey = (workspace: string, uri: string): PublicKey =>
   readPublicKeyFile(locateKey(workspace, uri).publicFile);
 
-/** Names in the workspace's folder of keys, sorted; those without a private half among them. */
+/** Names in the workspace's folder of keys, sorted, including those without a private half. */
 export function listKeys(
   workspace: string,
 ): { readonly name: string; readonly file: KeyFile; readonly held: boolean }[] {

@@ -1,4 +1,4 @@
-/** Asking for a passphrase: it is never shown, and a person may end the question. */
+/** Asking for a passphrase: it is never shown, and a person may cancel the question. */
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';

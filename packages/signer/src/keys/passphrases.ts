@@ -1,6 +1,6 @@
 /**
- * Passphrases for a command: from files, tried in order, then by asking where a terminal is. One that opened a key is tried first
- * on the next, since each try costs a second. Must never put a passphrase into a message, a log or an argument.
+ * Gets passphrases for a command: from files, tried in order, then by asking if there is a terminal. One that opened a key is
+ * tried first on the next, since each try costs a second. Must never put a passphrase into a message, a log or an argument.
  */
 import { canAsk, readIfPresent, terminalOf } from '@countersign/protocol/node';
 import { isCancel, password, type PasswordOptions } from '@clack/prompts';
@@ -16,7 +16,7 @@ export type AskSecret = ((question: string) => Promise<string>) | null;
 
 export interface Passphrases {
   /**
-   * Tries passphrases until `open` gives something. `what` names the key to the person.
+   * Tries passphrases until `open` gives a value. `what` names the key to the person.
    * @throws KEY_PASSPHRASE_NEEDED KEY_PASSPHRASE_WRONG KEY_CANCELLED, and what `open` throws
    */
   unlock<T>(what: string, open: (passphrase: string) => Promise<T | null>): Promise<T>;
@@ -53,7 +53,7 @@ export function passphrasesFrom(files: readonly string[], ask: AskSecret): Passp
   };
 }
 
-/** Puts the passphrase first. */
+/** Moves the passphrase to the front. */
 function remember(known: string[], passphrase: string): void {
   const rest = known.filter((other) => other !== passphrase);
   known.splice(0, known.length, passphrase, ...rest);
@@ -75,7 +75,7 @@ export function readPassphraseFile(file: string): string {
   return line;
 }
 
-/** Asks for a secret without showing it; on the process's terminal unless told otherwise. @throws KEY_CANCELLED */
+/** Asks for a secret without showing it; on the process's terminal by default. @throws KEY_CANCELLED */
 export async function askSecret(
   question: string,
   terminal: Pick<PasswordOptions, 'input' | 'output'> = {},
@@ -108,6 +108,6 @@ export const addKeyOptions = (command: Command): Command =>
 export const addPassphraseOption = (command: Command): Command =>
   command.option('--passphrase-file <file...>', 'files whose first lines are the passphrases, tried in order');
 
-/** The command's passphrases: `--passphrase-file`, then the person where there is a terminal. */
+/** The command's passphrases: `--passphrase-file`, then the person if there is a terminal. */
 export const passphrasesOf = (command: Command, options: Pick<KeyOptions, 'passphraseFile'>): Passphrases =>
   passphrasesFrom(options.passphraseFile ?? [], canAsk(terminalOf(command)) ? askSecret : null);

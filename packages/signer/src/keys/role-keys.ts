@@ -1,4 +1,4 @@
-/** The keys of a role as people name them. */
+/** Reads the keys of a role from the names that people give. */
 import { keyIdOf, keyMaterial, type PublicKey } from '@countersign/protocol';
 import { signerError } from '../workspace/errors.ts';
 import { readPublicKey } from './key-uris.ts';

@@ -1,4 +1,4 @@
-/** A change made again on top of what somebody else published meanwhile: what both did is kept, what contradicts is refused. */
+/** A change made again on top of what somebody else published meanwhile: the work of both is kept, contradictions are refused. */
 import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { after, before, test, type TestContext } from 'node:test';
@@ -102,7 +102,7 @@ test('what was published from here, and nobody heard of it, is over', async (t) 
   await mine.quick('renew', 'revocations');
   await mine.quick('authority', 'devices', '--file', team.writeDraft('devices', {}));
   await mine.quick(...team.bothSign);
-  // The answer of the server got lost: here it is somebody else who hears it.
+  // The server's answer got lost: here another workspace receives it.
   rmSync(theirs.workspace, { recursive: true });
   cpSync(mine.workspace, theirs.workspace, { recursive: true });
   await theirs.quick(...team.publish);

@@ -1,7 +1,7 @@
 /**
- * Rebase: takes what is published now and makes the pending change again on top of it. What the change added or took away, compared
- * with what it started from, is done once more; what was published meanwhile, from here or by somebody else, is left out; content that both
- * sides changed in different ways is refused, never merged by guess. It writes as it goes: call it on a copy.
+ * Rebase: takes what is published now and makes the pending change again on top of it. What the change added or removed, compared
+ * with what it started from, is done again. Parts that were published meanwhile, from here or by somebody else, are left out.
+ * Content that both sides changed differently is refused, never merged by a guess. It writes while it works, so call it on a copy.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ShippedPackage } from '@countersign/protocol/node';
@@ -40,11 +40,11 @@ interface ChangeContent {
   readonly channels: ReadonlyMap<string, { before: Channel | null; after: Channel }>;
   readonly revocations: Revocations | null;
   readonly authorities: readonly ('codesign' | 'devices')[];
-  /** Made anew with nothing else changed, from these versions. */
+  /** Roles that were only renewed, from these versions. */
   readonly renewals: ReadonlyMap<string, number>;
 }
 
-/** Of a role's entry; null where there is none. */
+/** An edit of a role's entry; null if the entry is absent. */
 interface Edit {
   readonly before: Target | null;
   readonly after: Target | null;
@@ -81,13 +81,13 @@ export async function rebaseChange(workspace: Workspace, place: string, now: Dat
   for (const [role, version] of intent.renewals) {
     if (workspace.pendingRole(role)) continue;
     const { signed } = workspace.role(role);
-    // Targets are signed anew by the keys that a new root gives them, whatever they are by now.
+    // With a new root, targets must be signed again by the keys that it gives them.
     if (signed.version === version || (role === 'targets' && root)) writeVersion(workspace, role, signed, now);
   }
   return { roles: [...workspace.pendingRoles(), ...intent.authorities] };
 }
 
-/** What a server publishes becomes what this workspace starts from. */
+/** Makes a server's published state the base of this workspace. */
 const takeOver = (workspace: Workspace, state: PublishedState): void =>
   workspace.replaceTrusted(publishedRoles(state), state.documents);
 
@@ -98,10 +98,13 @@ function publishedRoles({ session, roles }: PublishedState): Map<string, Uint8Ar
   return all;
 }
 
-/** Takes out of the change what stands in the repository just so: it was published from here and the answer got lost, or by somebody else. */
+/**
+ * Removes from the change what the repository already has in the same form: published from here (and the answer got lost), or by
+ * somebody else.
+ */
 function dropPublished(workspace: Workspace, state: PublishedState, shipped: ShippedPackage): void {
   if (workspace.trustedRoles().length === 0) {
-    // Pending is the first change, and the repository has had it.
+    // The first change is pending, and the repository already has it.
     const root = workspace.pendingRole('root');
     if (root && !signedBytes(root.signed).equals(openMetadata(shipped.root, 'root').signedBytes))
       throw signerError(
@@ -222,7 +225,7 @@ function applyChannel(workspace: Workspace, path: string, before: Channel | null
     for (const one of mine) {
       const name = key(one);
       if (isDeepStrictEqual(was.get(name), one)) continue;
-      // Both sides changed it, and not alike.
+      // Both sides changed it, and differently.
       if (!isDeepStrictEqual(result.get(name), was.get(name)) && !isDeepStrictEqual(result.get(name), one))
         throw changedToo(`${path}: ${name.trim()}`);
       result.set(name, one);
@@ -246,7 +249,7 @@ function applyChannel(workspace: Workspace, path: string, before: Channel | null
   );
 }
 
-/** Revocations only add up: nothing that anybody revoked gets lost, and no minimum sinks. */
+/** Revocations only add up: what anybody revoked stays revoked, and no minimum is lowered. */
 function applyRevocations(workspace: Workspace, after: Revocations, now: Date): void {
   const bytes = workspace.readDocument('revocations', revocationsPath)!;
   const current = revocationsFormat.parse(bytes, revocationsPath);
@@ -258,7 +261,7 @@ function applyRevocations(workspace: Workspace, after: Revocations, now: Date): 
     ...current,
     certificates: union(current.certificates, after.certificates),
     keys: union(current.keys, after.keys),
-    // Why a release is revoked needs no second reason.
+    // One reason for revoking a release is enough.
     releases: [
       ...current.releases,
       ...after.releases.filter(({ release }) => !current.releases.some((one) => one.release === release)),
@@ -272,7 +275,7 @@ function applyRevocations(workspace: Workspace, after: Revocations, now: Date): 
   editDocument(workspace, 'revocations', revocationsPath, revocationsFormat.serialize(merged), now);
 }
 
-/** A pending root stays as it is while it still follows the published one; a root is never made again by itself. */
+/** A pending root stays as it is while it still follows the published one; a root is never made again automatically. */
 function checkRoot(workspace: Workspace, { session }: PublishedState): void {
   const { version } = session.state.root.signed;
   if (workspace.trustedRole('root')?.signed.version !== version)
@@ -281,7 +284,7 @@ function checkRoot(workspace: Workspace, { session }: PublishedState): void {
     });
 }
 
-/** A new authority version replaces the whole body: it is not made again over somebody else's. */
+/** A new authority version replaces the whole body, so it is not made again on top of somebody else's. */
 function checkAuthority(workspace: Workspace, { documents }: PublishedState, kind: 'codesign' | 'devices'): void {
   const own = workspace.readDocument('authority', authorityPath(kind), 'published');
   if (own && !documents.get(authorityPath(kind))!.equals(own))

@@ -1,4 +1,4 @@
-/** What is wrong with a workspace, each finding with how to mend it. Changes nothing. */
+/** Finds what is wrong with a workspace, and how to repair each finding. Changes nothing. */
 import type { Targets } from '@countersign/protocol';
 import type { Check } from '@countersign/protocol/node';
 import { authorityKinds, pendingLine, publishedChain } from '../change/chains.ts';
@@ -11,7 +11,7 @@ import { readPackage } from './shipped-package.ts';
 
 const soonMilliseconds = 14 * 24 * 3600_000;
 
-/** In the order in which what they find should be mended. */
+/** In the order in which findings should be repaired. */
 export const workspaceChecks = (workspace: Workspace, now: Date): Check[] => [
   async ({ attempt }) => {
     for (const { file } of listKeys(workspace.directory)) await attempt(() => readPublicKeyFile(file.publicFile));

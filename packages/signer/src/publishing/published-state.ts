@@ -1,6 +1,6 @@
 /**
  * Reads a repository as a device would: from the shipped root, with the strict profile, every role and every small document. What
- * it returns was verified; nothing of it is stored here.
+ * it returns was verified; it stores nothing.
  */
 import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -40,19 +40,19 @@ export interface PublishedState {
   readonly roles: ReadonlyMap<string, TrustedTargets>;
   /** Authority chains, revocations and channels by target path. */
   readonly documents: ReadonlyMap<string, Buffer>;
-  /** The bytes of a document, exactly as it is listed. @throws TRUST_DOCUMENT */
+  /** The bytes of a document, exactly as listed. @throws TRUST_DOCUMENT */
   read(path: string, maximumBytes: number): Promise<Buffer>;
-  /** Reads a large file through and holds it to its length and digest. @throws SOURCE_* TUF_HASH FILE_READ */
+  /** Reads a large file and checks its length and digest. @throws SOURCE_* TUF_HASH FILE_READ */
   checkFile(path: string, expected: FileCheck): Promise<void>;
 }
 
-/** Where a repository is: an http address, or the folder with `metadata` and `targets`. */
+/** Whether the place of a repository is an http address and not the folder with `metadata` and `targets`. */
 const isUrl = (place: string): boolean => /^https?:\/\//.test(place);
 
 /** @throws SERVER_ADDRESS */
 export function serverAddress(place: string): URL {
   const url = URL.parse(place.endsWith('/') ? place : `${place}/`);
-  // It would end up in messages and logs.
+  // A password in the address would get into messages and logs.
   if (url && (url.username !== '' || url.password !== ''))
     throw signerError('SERVER_ADDRESS', `the address of ${escapeText(url.host)} has a user or password in it`, {
       hint: 'leave them out: a publisher is known by --api-key-file, and reading needs none',
@@ -68,7 +68,7 @@ export async function readPublished(place: string, shipped: ShippedPackage, now:
     : directorySource(join(resolve(place), 'metadata'));
   const session = await refresh({ source, store: memoryStore(), shippedRoot: shipped.root, now, profile: 'strict' });
   for (const { paths } of session.state.targets.get('targets')?.signed.delegations?.roles ?? [])
-    // A path of the role that nothing has: the search loads the role.
+    // A path of the role that does not exist, so that the search loads the role.
     await lookUp(session, paths![0]!.replaceAll('*', '-'));
   const roles = new Map([...session.state.targets].filter(([name]) => name !== 'targets'));
   const read = async (path: string, maximumBytes: number): Promise<Buffer> =>

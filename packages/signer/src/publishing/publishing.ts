@@ -1,7 +1,7 @@
 /**
- * Publishing the pending change: announced, its missing files uploaded (several at a time, each going on where it broke off), then
- * committed. The server judges it all again; here only what is obviously not ready is refused. Repeating is always safe: the same
- * change is the same publication.
+ * Publishes the pending change: announces it, uploads its missing files (several at a time, each continued where it broke off),
+ * then commits it. The server judges everything again; this module refuses only what is obviously not ready. Repeating is always
+ * safe: the same change is the same publication.
  */
 import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
@@ -114,7 +114,7 @@ async function uploadAll(
           );
           if (received >= length) break;
         } catch (error) {
-          // Only a line that broke is tried again, from what the server has.
+          // Only a broken connection is tried again, from the bytes that the server has.
           if (codeOf(error) !== 'PUBLISH_UNREACHED' || left <= 1) throw error;
           received = await api.received(id, digest);
         }
@@ -127,14 +127,14 @@ async function uploadAll(
   await Promise.all(Array.from({ length: Math.min(together, missing.length) }, work));
 }
 
-/** Where its content lies: among the documents of the change, or in a packed release. @throws WORKSPACE_DAMAGED */
+/** The file of its content: among the documents of the change, or in a packed release. @throws WORKSPACE_DAMAGED */
 function fileOf(workspace: Workspace, { path, target }: TargetToUpload): string {
   if (workspace.changedBytes(path, target)) return workspace.changedDocument(path, target.hashes.sha256!);
   if (path.startsWith('components/')) return artifactFile(workspace.directory, path);
   throw signerError('WORKSPACE_DAMAGED', `${path} of the change is missing in ${workspace.directory}`);
 }
 
-/** Said before anything is sent; the server judges the content. @throws ARTIFACT_MISSING ARTIFACT_DAMAGED */
+/** Checked before anything is sent; the server judges the content. @throws ARTIFACT_MISSING ARTIFACT_DAMAGED */
 function checkFile(file: string, { path, target }: TargetToUpload): void {
   const length = statSync(file, { throwIfNoEntry: false })?.size;
   if (length === undefined)
@@ -173,7 +173,7 @@ class Api {
     return Number(headers['upload-offset'] ?? 0);
   }
 
-  /** Sends the file from `offset` on; how much the server has then. */
+  /** Sends the file from `offset` on; returns how much the server has then. */
   async upload(
     id: string,
     digest: string,
@@ -199,7 +199,7 @@ class Api {
     return (JSON.parse(text) as { received: number }).received;
   }
 
-  /** `milliseconds` bound the wait for the answer's head, 0 for an upload, which is bounded by silence alone. */
+  /** `milliseconds` limits the wait for the answer's head; 0 for an upload, which only silence ends. */
   async #send(
     method: 'POST' | 'PUT' | 'HEAD',
     path: string,
@@ -230,13 +230,13 @@ class Api {
   }
 }
 
-/** The server's own code and words, and what to do about them. */
+/** The server's own code and message, with a hint. */
 function refusal(status: number, text: string): Error {
   let error: { code?: string; message?: string } = {};
   try {
     error = (JSON.parse(text) as { error?: typeof error }).error ?? {};
   } catch {
-    // Not an answer of ours: a proxy, another program.
+    // Not an answer of our server, but of a proxy or another program.
   }
   const words = `${error.code ?? `HTTP ${status}`}: ${escapeText(error.message ?? 'the server gave no reason', 1000)}`;
   const conflict = ['PUBLICATION_CONFLICT', 'PUBLICATION_VERSION_TAKEN', 'STORE_CONFLICT'].includes(error.code ?? '');
@@ -250,7 +250,7 @@ export function readApiKey(file: string): string {
   return line;
 }
 
-/** What was published becomes what is trusted, and the change is over. */
+/** Makes what was published the trusted state and ends the change. */
 export function acceptPublished(workspace: Workspace): void {
   const roles = new Map<string, Uint8Array>();
   const documents = new Map<string, Uint8Array>();

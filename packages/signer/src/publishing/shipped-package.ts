@@ -1,6 +1,6 @@
 /**
- * `package/`: what ships with a device, root 1 and version 1 of both authority chains. It is there as soon as all three are signed; as
- * long as nothing is published it follows the pending change, from then on what is there is never replaced.
+ * Writes `package/`, which ships with a device: root 1 and version 1 of both authority chains. It exists as soon as all three are
+ * signed. Until the first publication it follows the pending change; after that its files are never replaced.
  */
 import { authorityPath, serialize } from '@countersign/protocol';
 import {
@@ -14,14 +14,14 @@ import {
 import { signingState } from '../change/role-signatures.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
-/** Null where it is not complete. */
+/** Null if it is not complete. */
 export function readPackage(folder: (name: string) => string): ShippedPackage | null {
   const read = (name: string): Buffer | undefined => readShippedFile(folder(name));
   const [root, codesign, devices] = [read(shippedFiles.root), read(shippedFiles.codesign), read(shippedFiles.devices)];
   return root && codesign && devices ? { root, codesign, devices } : null;
 }
 
-/** Writes what of the package is missing or has become another. */
+/** Writes the parts of the package that are missing or have changed. */
 export function keepPackage(workspace: Workspace): void {
   const before = readPackage((name) => workspace.file('package', name));
   if (before && workspace.trustedRoles().length > 0) return;
@@ -34,7 +34,7 @@ export function keepPackage(workspace: Workspace): void {
       writeDurable(workspace.file('package', shippedFiles[part]), shipped[part]);
 }
 
-/** As the workspace's state says it; null where something is not signed yet, or not known here. */
+/** The package by the workspace's state; null if a part is not signed yet or not known here. */
 function packageOf(workspace: Workspace): ShippedPackage | null {
   const root = workspace.firstRoot() ?? pendingFirstRoot(workspace);
   const line = (kind: 'codesign' | 'devices'): Buffer | null => {

@@ -1,7 +1,7 @@
 /**
  * Judges a published repository as a device would that starts from the shipped package: metadata by both verifiers, authorities,
- * revocations, and every release that a channel offers, down to the last byte of every file of it. Documents are read whole; archives
- * and SBOMs are hashed while they pass and kept nowhere.
+ * revocations, and every release that a channel offers, with every byte of its files. Documents are read whole; archives and
+ * SBOMs are hashed as they arrive and not kept.
  */
 import {
   archivesOf,
@@ -51,7 +51,7 @@ export interface Verification {
   readonly offers: readonly VerifiedOffer[];
 }
 
-/** Bytes of archives and SBOMs that were read, of all that the offered releases have. */
+/** Bytes of archives and SBOMs read so far, and the total of the offered releases. */
 export type OnFileProgress = (done: number, total: number) => void;
 
 /**
@@ -73,7 +73,7 @@ export async function verifyRepository(
   }
 }
 
-/** What says nothing of the repository. */
+/** Whether a failure says nothing about the repository. */
 const isOurs = (code: string | undefined): boolean => code === 'SERVER_ADDRESS' || code === 'FILE_READ';
 const isUnreached = (code: string | undefined): boolean =>
   ['SOURCE_UNREACHABLE', 'SOURCE_TIMEOUT', 'SOURCE_BROKEN', 'SOURCE_STOPPED'].includes(code ?? '');
@@ -82,9 +82,9 @@ interface Judging {
   readonly state: PublishedState;
   readonly codesign: CodesignAuthority;
   readonly revocations: Revocations;
-  /** By release: read once, however many channels offer it. */
+  /** By release: read once, even if several channels offer it. */
   readonly evidence: Map<string, ReleaseEvidence>;
-  /** Holds a large file to what is listed. */
+  /** Checks a large file against what is listed. */
   checkFile(subject: Subject): Promise<void>;
 }
 
@@ -161,14 +161,14 @@ async function evidenceOf({ state, evidence }: Judging, name: ReleaseName): Prom
   return read;
 }
 
-/** What a device fetches after its approval, in its order; last the SBOM, which is for people. */
+/** What a device fetches after an approval, in the same order; last the SBOM, which is for people. */
 function downloadsOf(statement: Statement): Subject[] {
   const { name, version, platform, capabilities } = statement.predicate.manifest;
   const archives = archivesOf(statement, new Set(capabilities.map(({ id }) => id)));
   return [...archives.map(({ subject }) => subject), subjectOf(statement, releasePaths(name, version, platform).sbom)];
 }
 
-/** Checks each file once, however many channels offer its release, and says how far all of them are. */
+/** Checks each file once, even if several channels offer its release, and reports the progress over all of them. */
 function fileChecker(
   { roles, checkFile }: PublishedState,
   channels: readonly Channel[],

@@ -1,4 +1,4 @@
-/** Codes for component folders and for the artifacts that packing makes of them. */
+/** Error codes for component folders and for the artifacts that packing makes of them. */
 import { errorsOf } from '@countersign/protocol';
 
 export const artifactErrorTable = {

@@ -1,7 +1,7 @@
 /**
- * The packed releases of a workspace: `artifacts/<name>/<version>/<platform>.*`, the published files under their published
- * names, and `<platform>.statement.json`, the exact bytes that are code-signed. A release is there when its statement is: it
- * is written last and removed first. Reading trusts nothing: a file counts as what the statement says of it, or not at all.
+ * Reads the packed releases of a workspace: `artifacts/<name>/<version>/<platform>.*`, the published files under their published
+ * names, and `<platform>.statement.json`, the exact bytes that are code-signed. A release exists when its statement does, which
+ * is written last and removed first. Reading trusts nothing: a file must be what the statement says of it.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync } from 'node:fs';
@@ -25,7 +25,7 @@ import {
 import { readIfPresent, takeLock, writeFailure } from '@countersign/protocol/node';
 import { artifactError } from './artifact-errors.ts';
 
-/** A published file and where it lies here. */
+/** A published file and its place here. */
 export interface ArtifactFile {
   /** The TUF target path. */
   readonly path: string;
@@ -40,9 +40,9 @@ export interface Artifact {
   readonly statementBytes: Buffer;
   /** sha256 of the statement: how channels and revocations name the release. */
   readonly release: string;
-  /** The signed files; the bundles are not among them. */
+  /** The signed files, without the bundles. */
   readonly files: readonly ArtifactFile[];
-  /** The code signatures so far, all over this very statement; null before the first. */
+  /** The code signatures so far, all over exactly this statement; null before the first. */
   readonly signatures: Signatures | null;
 }
 
@@ -50,7 +50,7 @@ const statementName = /^(win32-x64|linux-x64|any)\.statement\.json$/;
 
 export const artifactsFolder = (workspace: string): string => join(resolve(workspace), 'artifacts');
 
-/** Where a published file of a release lies in the workspace. */
+/** The place of a release's published file in the workspace. */
 export const artifactFile = (workspace: string, targetPath: string): string =>
   join(artifactsFolder(workspace), ...targetPath.split('/').slice(1));
 
@@ -105,7 +105,7 @@ export function findArtifact(workspace: string, text: string): ReleaseName {
 }
 
 /**
- * The release with its checked statement; its files are only named yet. `known` are its signatures as they were read before.
+ * The release with its checked statement; its files are named but not read yet. `known`: its signatures from an earlier read.
  * @throws ARTIFACT_MISSING ARTIFACT_DAMAGED
  */
 export function readArtifact(workspace: string, name: ReleaseName, known: Signatures | null = null): Artifact {
@@ -147,8 +147,8 @@ export interface Signatures {
 }
 
 /**
- * The bundles of a release, whether its statement is there or not; null where nobody signed. The very bytes that are `known` are not
- * read into bundles again.
+ * The bundles of a release, even if its statement is missing; null if nobody signed. Bytes equal to the `known` ones are not read
+ * into bundles again.
  * @throws ARTIFACT_DAMAGED
  */
 export function readSignatures(
@@ -170,7 +170,7 @@ export function readSignatures(
   }
 }
 
-/** Reads every file and holds it to the statement. @throws ARTIFACT_DAMAGED */
+/** Reads every file and compares it with the statement. @throws ARTIFACT_DAMAGED */
 export async function verifyArtifact(
   { name, statement, files }: Artifact,
   onProgress: (done: number, total: number) => void = () => {},
@@ -186,7 +186,7 @@ export async function verifyArtifact(
       for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
         digest.update(chunk);
         size += chunk.length;
-        if (size > length) break; // whatever follows, the digest is another
+        if (size > length) break; // too long already: the digest cannot match
         onProgress(before + size, total);
       }
     } catch (cause) {
@@ -204,7 +204,7 @@ export async function verifyArtifact(
   }
 }
 
-/** Lets one command at a time write artifacts; the system gives the lock back when the process dies. @throws ARTIFACT_BUSY */
+/** Lets one command at a time write artifacts; the system releases the lock when the process dies. @throws ARTIFACT_BUSY */
 export function withArtifactLock<T>(workspace: string, work: () => T): T {
   const folder = artifactsFolder(workspace);
   try {
@@ -212,7 +212,7 @@ export function withArtifactLock<T>(workspace: string, work: () => T): T {
   } catch (cause) {
     throw writeFailure(folder, 'making the folder', cause);
   }
-  // A holder is alive, and done soon: several signatures at once on a slow machine take their turns.
+  // The holder is alive and soon done; several signatures at once on a slow machine wait for each other.
   const lock = takeLock(join(folder, '.lock.db'), 60_000);
   if (lock === null) throw artifactError('ARTIFACT_BUSY', `another command writes to ${folder}`);
   try {

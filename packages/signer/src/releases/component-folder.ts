@@ -1,7 +1,7 @@
 /**
- * A component as its developers keep it: `component.json`, `base/`, `capabilities/<id>/`, notes, terms, perhaps an SBOM. What
- * the folder holds beyond that is refused, so that neither a misspelt folder nor a stray secret is overlooked; links are
- * never followed. Must never repair what it reads.
+ * Reads a component as its developers keep it: `component.json`, `base/`, `capabilities/<id>/`, notes, terms, perhaps an SBOM.
+ * Anything else in the folder is refused, so that a misspelt folder or a stray secret is not overlooked. Must never follow a
+ * link, and never repair what it reads.
  */
 import { readdirSync, type Dirent } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ export interface ComponentFolder {
   readonly archives: readonly { readonly capability: string | null; readonly folder: string }[];
   readonly notes: Readonly<Record<string, string>>;
   readonly terms: Readonly<Record<string, string>>;
-  /** The SBOM that came with the component; null where there is none. */
+  /** The SBOM that came with the component; null if there is none. */
   readonly sbom: Buffer | null;
 }
 
@@ -114,7 +114,7 @@ function readTerms(
     const [, version, locale] = termsName.exec(name) ?? [];
     if (kind !== 'file' || version === undefined)
       throw wrong(`has terms/${escapeText(name, 200)}, expected terms/<version>.<language>.md`);
-    // Earlier versions may stay in the folder; they are no part of this release.
+    // Earlier versions may stay in the folder; they are not part of this release.
     if (version === terms.version) texts[locale!] = readText(join(folder, 'terms', name));
   }
   if (!Object.hasOwn(texts, 'en')) throw wrong(`has no terms/${terms.version}.en.md`);
@@ -142,7 +142,7 @@ function entriesOf(folder: string, below: string): Map<string, 'file' | 'folder'
 
 function read(file: string, maximumBytes: number): Buffer {
   const bytes = readIfPresent(file, maximumBytes);
-  // equivalent: absent only where it goes between listing and reading
+  // equivalent: absent only if it is removed between listing and reading
   if (!bytes) throw artifactError('PACK_FOLDER', `${file} is no longer there`);
   return bytes;
 }

@@ -1,4 +1,4 @@
-/** Packing: what a component folder becomes, what is refused, and that nothing half-made or other is ever left behind. */
+/** Packing: what a component folder becomes, what is refused, and that no partial or temporary file stays behind. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,
@@ -55,7 +55,7 @@ const editManifest = (change: (manifest: Manifest) => void): void => {
 };
 const release = { component: 'remote-support', version: '2.1.0', platform: 'linux-x64' } as const;
 const released = (): string => join(workspace, 'artifacts', 'remote-support', '2.1.0');
-/** What is in artifacts, the lock apart. */
+/** What is in artifacts, except the lock. */
 const left = (): string[] =>
   existsSync(join(workspace, 'artifacts'))
     ? readdirSync(join(workspace, 'artifacts')).filter((name) => name !== '.lock.db')
@@ -149,7 +149,7 @@ test('other contents under the same version are refused, replaced only when aske
   write('base/bin/status.mjs', 'changed again');
   writeFileSync(bundlesFile(workspace, release), bundleLine(second.artifact.statementBytes, p256Key()));
   await assert.rejects(pack('replace'), { code: 'ARTIFACT_SIGNED' });
-  // Nor where the statement was taken away.
+  // Nor if the statement was removed.
   unlinkSync(join(released(), 'linux-x64.statement.json'));
   await assert.rejects(pack('replace'), { code: 'ARTIFACT_SIGNED' });
   writeFileSync(bundlesFile(workspace, release), 'damaged\n');

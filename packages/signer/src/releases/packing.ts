@@ -1,7 +1,7 @@
 /**
  * Packs a component folder into the files of a release and its statement. Invariants: the same folder gives the same bytes;
- * every archive is unpacked once as a device does, so what was packed can be installed and the SBOM lists what is really
- * inside; a release appears in `artifacts/` whole or not at all; what somebody signed is never replaced.
+ * every archive is unpacked once as a device does, so that it can be installed and the SBOM lists what is really inside; a
+ * release appears in `artifacts/` whole or not at all; what somebody signed is never replaced.
  */
 import { mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -45,9 +45,9 @@ import { makeSbom, type ListedFile } from './sbom.ts';
 export interface PackOptions {
   readonly workspace: string;
   readonly folder: string;
-  /** Where the version was packed before with other contents, unsigned. */
+  /** What to do if the version was packed before with other contents, unsigned. */
   readonly existing?: 'refuse' | 'replace';
-  /** Per archive: unpacked bytes read, of how many. */
+  /** Per archive: unpacked bytes read, and their total. */
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
@@ -95,7 +95,7 @@ export async function packComponent(options: PackOptions): Promise<Packed> {
   }
 }
 
-/** A folder of our own beside the artifacts, on the same disk; what a killed command left a day ago is taken away. */
+/** Makes a separate folder on the same disk as the artifacts; removes what killed commands left there over a day ago. */
 function makeScratch(workspace: string): string {
   const folder = artifactsFolder(workspace);
   makeFolder(folder);
@@ -159,7 +159,7 @@ const digestsOf = (texts: Readonly<Record<string, string>>): Record<string, stri
 
 type Existing = 'absent' | 'same' | 'other';
 
-/** What is there of this version. @throws ARTIFACT_SIGNED ARTIFACT_EXISTS ARTIFACT_DAMAGED */
+/** Compares with what exists of this version. @throws ARTIFACT_SIGNED ARTIFACT_EXISTS ARTIFACT_DAMAGED */
 function compareWithExisting(
   workspace: string,
   name: ReleaseName,
@@ -177,7 +177,7 @@ function compareWithExisting(
   return 'other';
 }
 
-/** Moves the files in; the statement goes first where it is replaced, and comes last. */
+/** Moves the files in; an old statement is removed first, the new one comes last. */
 function place(workspace: string, name: ReleaseName, scratch: string, statement: Buffer, before: Existing): void {
   const file = statementFile(workspace, name);
   const folder = dirname(file);

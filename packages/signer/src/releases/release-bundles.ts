@@ -1,6 +1,6 @@
 /**
- * The code signatures of releases as their component roles list them, which carry the manifests: kept with what is pending or published,
- * else where the release was packed. By them those who sign a change can tell what it offers.
+ * Finds the code signatures of releases as their component roles list them: with what is pending or published, else with the
+ * packed release. They carry the manifests, so those who sign a change can tell what it offers.
  */
 import { channelFormat, releasePaths, sha256, type Offer, type ReleaseName, type Targets } from '@countersign/protocol';
 import { readIfPresent } from '@countersign/protocol/node';
@@ -11,7 +11,7 @@ export const componentRole = (component: string): string => `component-${compone
 
 export const isBundles = (path: string): boolean => path.endsWith('.release.sigstore.jsonl');
 
-/** Null where the role does not list the release, or its signatures are not here. */
+/** Null if the role does not list the release, or its signatures are not here. */
 export function bundlesOf(workspace: Workspace, name: ReleaseName): Buffer | null {
   const role = componentRole(name.component);
   const { targets } = ((workspace.pendingRole(role) ?? workspace.trustedRole(role))?.signed ?? {}) as Partial<Targets>;
@@ -24,7 +24,7 @@ export function bundlesOf(workspace: Workspace, name: ReleaseName): Buffer | nul
   return packed && sha256(packed) === target.hashes.sha256 ? packed : null;
 }
 
-/** Every offer of the pending and the published channels, where the change touches them. */
+/** Every offer of the channels that the change touches, pending and published. */
 export function offersOf(workspace: Workspace): Offer[] {
   if (!workspace.pendingRole('channels')) return [];
   return (['next', 'published'] as const).flatMap((which) => {

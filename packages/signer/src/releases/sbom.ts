@@ -1,4 +1,4 @@
-/** The software bill of materials of a release, CycloneDX JSON: the component's own, else a list of its files. */
+/** Reads or makes the software bill of materials of a release, CycloneDX JSON: the component's own, else a list of its files. */
 import { canonicalBytes, codeOf, parseJson, sha256, type Manifest } from '@countersign/protocol';
 import { artifactError } from './artifact-errors.ts';
 
@@ -10,7 +10,7 @@ export interface ListedFile {
   readonly sha256: string;
 }
 
-/** The bytes as they are, when they are CycloneDX. @throws PACK_SBOM */
+/** The bytes unchanged, if they are CycloneDX. @throws PACK_SBOM */
 export function readSbom(bytes: Buffer): Buffer {
   let json: unknown;
   try {
@@ -25,8 +25,8 @@ export function readSbom(bytes: Buffer): Buffer {
 }
 
 /**
- * CycloneDX 1.6 naming every file with its digest. Without a time, and with a serial number made from the content: the same
- * files give the same bytes.
+ * CycloneDX 1.6 with every file and its digest. It has no time, and its serial number is made from the content, so the same files
+ * give the same bytes.
  */
 export function makeSbom({ name, version, title }: Manifest, files: readonly ListedFile[]): Buffer {
   const root = `${name}@${version}`;

@@ -1,4 +1,4 @@
-/** Codes of the workspace, its change and publishing; keys, artifacts and code signing have tables of their own. */
+/** Error codes of the workspace, its change and publishing; keys, artifacts and code signing have their own tables. */
 import { errorsOf } from '@countersign/protocol';
 
 export const signerErrorTable = {

@@ -1,4 +1,4 @@
-/** An edit counts as a whole or not at all. That a killed program leaves it so is tested with the programs themselves. */
+/** An edit counts as a whole or not at all. Tests with the programs themselves show the same for a killed program. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Making, opening and editing a workspace. Must never leave half an edit: a command works on a copy of the state, and one durable write
- * of `countersign.json` makes the copy count. What a killed command left is taken away by the next edit.
+ * Makes, opens and edits a workspace. Must never leave half an edit: a command works on a copy of the state, and one durable
+ * write of `countersign.json` makes the copy count. The next edit removes what a killed command left.
  */
 import { linkSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ export function openWorkspace(directory: string): Workspace {
   return workspace;
 }
 
-/** The workspace that is there, or as `createWorkspace`. @throws WORKSPACE_DAMAGED */
+/** The existing workspace, or a new one as by `createWorkspace`. @throws WORKSPACE_DAMAGED */
 export function openOrCreateWorkspace(directory: string): Workspace {
   const workspace = new Workspace(directory);
   return workspace.state > 0 ? workspace : createWorkspace(directory);
@@ -42,8 +42,8 @@ export async function withWorkspaceLock<T>(workspace: Workspace, work: () => Pro
 }
 
 /**
- * Runs `work` on a copy of what is published and pending. When it returns, the copy is what counts; when it throws, or the process
- * dies, nothing happened. The caller holds the lock.
+ * Runs `work` on a copy of what is published and pending. When it returns, the copy counts; when it throws, or the process dies,
+ * nothing has changed. The caller holds the lock.
  */
 export async function editWorkspace<T>(workspace: Workspace, work: (copy: Workspace) => Promise<T> | T): Promise<T> {
   const states = workspace.file('state');
@@ -65,7 +65,7 @@ export async function editWorkspace<T>(workspace: Workspace, work: (copy: Worksp
   }
 }
 
-/** By links where the disk has them: files are only ever replaced, so that no edit reaches the original. */
+/** Uses links if the disk has them: files are only ever replaced, so no edit reaches the original. */
 function copyTree(from: string, to: string): void {
   makeFolder(to);
   for (const entry of entriesOf(from)) {

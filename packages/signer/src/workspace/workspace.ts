@@ -1,8 +1,8 @@
 /**
  * A signer's workspace: `state/N/trusted/` is what is published, `state/N/change/` what is pending, `artifacts/` packed releases,
- * `keys/` key files, `package/` what ships with a device. `countersign.json` says which N counts. Invariants: what counts is never
- * edited, a command edits a copy, which then counts as a whole or not at all; `trusted/` changes only by what a server published; a
- * document counts only as the role's metadata lists it. Two commands never work at the same time.
+ * `keys/` key files, `package/` what ships with a device. `countersign.json` says which N counts. Invariants: the state that
+ * counts is never edited; a command edits a copy, which then counts as a whole or not at all; `trusted/` changes only to what a
+ * server published; a document counts only as the role's metadata lists it. Two commands never work at the same time.
  */
 import { readdirSync, rmSync, type Dirent } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -46,12 +46,12 @@ export class Workspace {
     this.#state = state ?? readWorkspaceState(this.directory) ?? 0;
   }
 
-  /** Which copy of published and pending this is. */
+  /** The number of this copy of what is published and pending. */
   get state(): number {
     return this.#state;
   }
 
-  /** Turns to the state that counts by now. @throws WORKSPACE_DAMAGED */
+  /** Switches to the state that counts now. @throws WORKSPACE_DAMAGED */
   refresh(): void {
     this.#state = readWorkspaceState(this.directory) ?? 0;
   }
@@ -60,22 +60,22 @@ export class Workspace {
     return join(this.directory, ...names);
   }
 
-  /** A file of what is published and pending. */
+  /** The path of a file in this state. */
   stateFile(...names: readonly string[]): string {
     return this.file('state', String(this.#state), ...names);
   }
 
-  /** The role as it is published; null before that. */
+  /** The published role; null before it is published. */
   trustedRole(role: string): RoleFile | null {
     return this.#readRole(this.stateFile('trusted', 'metadata', `${role}.json`), role);
   }
 
-  /** The role's next version, as far as it is signed; null where the change does not touch it. */
+  /** The role's next version with the signatures so far; null if the change does not touch it. */
   pendingRole(role: string): RoleFile | null {
     return this.#readRole(this.stateFile('change', 'metadata', `${role}.json`), role);
   }
 
-  /** As it would be after publishing. @throws ROLE_UNKNOWN */
+  /** The role as it would be after publishing. @throws ROLE_UNKNOWN */
   role(role: string): RoleFile {
     const found = this.pendingRole(role) ?? this.trustedRole(role);
     if (!found) throw signerError('ROLE_UNKNOWN', `there is no role ${role} in ${this.directory}`);
@@ -125,23 +125,23 @@ export class Workspace {
     throw signerError('WORKSPACE_DAMAGED', `${path} in ${this.directory} is not the file that its role lists`);
   }
 
-  /** As `documentOf`; null where it is not here. */
+  /** As `documentOf`, but null if it is not here. */
   keptBytes(path: string, target: Target): Buffer | null {
     const trusted = this.stateFile('trusted', 'targets', ...path.split('/'));
     return this.changedBytes(path, target) ?? readListed(trusted, target);
   }
 
-  /** A document that came with the change; null where it is not here. */
+  /** A document that came with the change; null if it is not here. */
   changedBytes = (path: string, target: Target): Buffer | null =>
     readListed(this.changedDocument(path, target.hashes.sha256!), target);
 
-  /** Where a document of the change lies: by its digest, so that a later one never takes its place half-way. */
+  /** The path of a document of the change, by its digest, so that a later document never replaces it half-way. */
   changedDocument(path: string, digest: string): string {
     const cut = path.lastIndexOf('/') + 1;
     return this.stateFile('change', 'targets', ...path.slice(0, cut).split('/'), `${digest}.${path.slice(cut)}`);
   }
 
-  /** Keeps a document of the change; the role's entry for it. */
+  /** Keeps a document of the change; returns the role's entry for it. */
   keepDocument(path: string, bytes: Uint8Array): Target {
     const digest = sha256(bytes);
     const file = this.changedDocument(path, digest);
@@ -150,7 +150,7 @@ export class Workspace {
     return { length: bytes.length, hashes: { sha256: digest } };
   }
 
-  /** Root 1 as it was published here; null where only later ones are known. */
+  /** Root 1 as it was published here; null if only later ones are known. */
   firstRoot(): Buffer | null {
     return readIfPresent(this.stateFile('trusted', 'metadata', '1.root.json'), maximumMetadata) ?? null;
   }
@@ -160,7 +160,7 @@ export class Workspace {
     writeDurable(this.stateFile('trusted', 'metadata', '1.root.json'), bytes);
   }
 
-  /** Takes over what is published now: exactly these roles and documents. */
+  /** Replaces the published state by exactly these roles and documents. */
   replaceTrusted(roles: ReadonlyMap<string, Uint8Array>, documents: ReadonlyMap<string, Uint8Array>): void {
     for (const [path, bytes] of documents) {
       const file = this.stateFile('trusted', 'targets', ...path.split('/'));
@@ -177,7 +177,7 @@ export class Workspace {
     }
   }
 
-  /** The exact bytes of a published role; null where it is not. */
+  /** The exact bytes of a published role; null if it is not published. */
   trustedBytes(role: string): Buffer | null {
     return readIfPresent(this.stateFile('trusted', 'metadata', `${role}.json`), maximumMetadata) ?? null;
   }
@@ -200,7 +200,7 @@ export class Workspace {
   }
 }
 
-/** Null where it is not what is listed. */
+/** Null if it is not what is listed. */
 function readListed(file: string, target: Target): Buffer | null {
   const bytes = readIfPresent(file, maximumDocument);
   return bytes?.length === target.length && sha256(bytes) === target.hashes.sha256 ? bytes : null;
@@ -212,7 +212,7 @@ const namesIn = (folder: string): string[] =>
     .filter((name) => name.endsWith('.json'))
     .sort();
 
-/** What the folder holds; nothing where there is none. */
+/** What the folder holds; empty if it does not exist. */
 export function entriesOf(folder: string): Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true });
@@ -222,11 +222,11 @@ export function entriesOf(folder: string): Dirent[] {
   }
 }
 
-/** Makes that state the one that counts. */
+/** Makes this state the one that counts. */
 export const writeWorkspaceState = (directory: string, state: number): void =>
   writeDurable(join(directory, 'countersign.json'), `${JSON.stringify({ _type: settingsType, state }, null, 2)}\n`);
 
-/** Which state counts; null where there is no workspace. @throws WORKSPACE_DAMAGED */
+/** The number of the state that counts; null if there is no workspace. @throws WORKSPACE_DAMAGED */
 export function readWorkspaceState(directory: string): number | null {
   const file = join(directory, 'countersign.json');
   const bytes = readIfPresent(file, 1 << 16);

@@ -1,8 +1,8 @@
-/** Failures of the system and of zstd, in the archive's codes; and how a coded error travels between threads. */
+/** Gives failures of the system and of zstd the archive's codes, and carries coded errors between threads. */
 import { messageOf, codeOf, CountersignError } from '../../error.ts';
 import { archiveError, archiveErrorTable } from '../../release/archive-errors.ts';
 
-/** The coded form of what Node threw; a coded error stays what it is. `action` names the act and the file. */
+/** What Node threw, as a coded error; a coded error is returned unchanged. `action` names the action and the file. */
 export function archiveFailure(action: string, cause: unknown): CountersignError {
   if (cause instanceof CountersignError) return cause;
   const code = codeOf(cause) ?? '';

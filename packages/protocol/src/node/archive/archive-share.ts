@@ -1,6 +1,6 @@
 /**
  * Reads a whole archive through one open file: hashes the bytes as they come, decompresses them, judges the tar and writes
- * one share of its files. File access is synchronous with one reused buffer; only zstd runs elsewhere, beside it.
+ * one share of its files. File access is synchronous with one reused buffer; only zstd runs in other threads meanwhile.
  *
  * Must never report success before the last byte was hashed and compared with what was signed.
  */

@@ -1,10 +1,10 @@
 /**
- * Makes everything that was written to a file system durable at once: syncfs, which Node does not offer, through `sync -f` of
- * the system. For thousands of new files that takes a tenth of the time of an fsync each, which commits the journal and
- * empties the disk's cache every time.
+ * Makes everything that was written to a file system durable at once. It calls the system's `sync -f`, since Node does not offer
+ * syncfs. For thousands of new files that takes a tenth of the time of one fsync per file, since each of those commits
+ * the journal and empties the disk's cache.
  *
- * Must never say "durable" where syncfs might not be: only file systems that are known to write out everything and to wait
- * for the disk, on a kernel (5.8) whose syncfs reports failed writes, and only where the program ended with success.
+ * Must never say "durable" where syncfs might not be. It says so only after `sync` succeeded, on file systems that are known to
+ * write out everything and to wait for the disk. The kernel must be 5.8 or newer, whose syncfs reports failed writes.
  */
 import { execFile } from 'node:child_process';
 import { statfsSync } from 'node:fs';
@@ -19,10 +19,10 @@ const trusted: ReadonlyMap<number, string> = new Map([
 ]);
 const firstKernel = [5, 8] as const;
 const programs = ['/usr/bin/sync', '/bin/sync'] as const;
-/** Others may have written much to the same disk: then the files are flushed by themselves after all. */
+/** Other programs may have written much to the same disk. After this time the files are flushed one by one instead. */
 const patienceMilliseconds = 20_000;
 
-/** True when all files and folders that were written before on the folder's file system are on the disk; never throws. */
+/** True when all files and folders written so far on the folder's file system are on the disk; never throws. */
 export async function flushFileSystem(folder: string): Promise<boolean> {
   if (process.platform !== 'linux' || !reportsFailedWrites(release()) || !isTrusted(folder)) return false;
   for (const program of programs) {

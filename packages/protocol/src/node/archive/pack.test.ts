@@ -195,7 +195,7 @@ for (const [what, size] of [
     const output = fresh();
     let reads = 0;
     const signal = new AbortController().signal;
-    // The signal is looked at between chunks: that is when the file changes.
+    // The signal is checked between chunks, so the file changes there.
     Object.defineProperty(signal, 'aborted', {
       get: () => {
         if (++reads === 3) truncateSync(join(source, 'b'), size);

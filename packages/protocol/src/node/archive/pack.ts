@@ -2,11 +2,11 @@
  * Packs a folder into an archive: a tar by node-tar, in plain ustar, with sorted names and nothing that differs between machines (no
  * owner, one time, no folder entries), then one zstd frame of level 9. The same files give the same bytes under the same Node, on
  * any system: whether a file is executable is read from its content, since Windows and some file systems have no such permission.
- * Empty folders are not carried. Archives of any size take the same memory.
+ * Empty folders are left out. Archives of any size take the same memory.
  *
- * Files are listed, opened and read here, and only written down by node-tar: it never sees a link, a name or a size that was not
- * judged, and a file that changes under way is noticed. What it writes goes through the device's own strict reader before it is
- * compressed. Must never pack what a device would refuse, and must never leave a part of an archive under its name.
+ * This module lists, opens and reads the files; node-tar only writes the tar. So node-tar never sees a link, a name or a size
+ * that was not judged, and a file that changes meanwhile is noticed. The tar goes through the device's own strict reader before
+ * it is compressed. Must never pack what a device would refuse, and must never leave a partial archive under its name.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import {
@@ -48,7 +48,7 @@ interface ListedFile {
   readonly size: number;
 }
 
-/** Fixed, so that how the disk delivers bytes never shows in the output; above the stream's high-water mark, see `fill`. */
+/** Fixed, so that the output does not depend on how the disk delivers bytes; above the stream's high-water mark, see `fill`. */
 const chunkBytes = 1 << 20;
 /** Read at once from a file. */
 const readBytes = 1 << 18;
@@ -57,7 +57,7 @@ const level = 9;
 /** What the statement declares of the archive: sha256 and length of its bytes, unpacked bytes, files. @throws ARCHIVE_* */
 export async function packArchive(options: ArchiveOptions): Promise<ExpectedArchive> {
   const { sourceDir, output, signal } = options;
-  // Only who packs needs it: devices and servers do not load it.
+  // Loaded only for packing: devices and servers do not need it.
   const nodeTar = await import('tar');
   const files = listFiles(sourceDir);
   const unpacked = files.reduce((sum, file) => sum + file.size, 0);
@@ -139,8 +139,8 @@ function listFiles(sourceDir: string): ListedFile[] {
 }
 
 /**
- * The tar as node-tar writes it, one file after the other. Its streams pass on at once what they are given, so that no more is held
- * than one read; that nothing was left behind in them shows in `checked`.
+ * The tar as node-tar writes it, one file after the other. Its streams pass on at once what they are given, so that at most one
+ * read is held in memory; `checked` shows that nothing stayed behind in them.
  */
 function* tarOf(
   { Header, Pack, ReadEntry }: typeof NodeTar,
@@ -200,7 +200,7 @@ function* checked(tar: Iterable<Buffer>, files: readonly ListedFile[], unpacked:
     {
       begin: ({ path, size }) => {
         const listed = files[next++];
-        // equivalent: the names were judged, and node-tar keeps what it is given
+        // equivalent: the names were judged, and node-tar does not change them
         if (listed?.path !== path || listed.size !== size)
           throw archiveError(
             'ARCHIVE_DAMAGED',
@@ -235,7 +235,7 @@ function* inChunks(bytes: Iterable<Buffer>): Generator<Buffer> {
   yield chunk.subarray(0, filled);
 }
 
-/** Opens one file and judges what was really opened. */
+/** Opens one file and checks that it is the one that was listed. */
 function openListed(sourceDir: string, file: ListedFile): number {
   const descriptor = openSync(
     join(sourceDir, file.path),

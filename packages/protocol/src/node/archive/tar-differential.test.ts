@@ -1,6 +1,6 @@
 /**
- * The device's reader beside node-tar's: what the device accepts, node-tar reads as the same entries with the same bytes and without
- * a word of complaint. What node-tar would read in another way must therefore be refused; the device may refuse more.
+ * Compares the device's reader with node-tar's: what the device accepts, node-tar must read as the same entries with the same
+ * bytes and without a warning. So the device must refuse whatever node-tar would read differently; it may refuse more.
  */
 import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
@@ -30,7 +30,7 @@ interface Entry {
   readonly sha256: string;
 }
 
-/** The files as the device's reader tells them, or the code of its refusal. Declared is what the tar itself adds up to. */
+/** The files that the device's reader reports, or the code of its refusal. The declared totals are those of the tar itself. */
 function readByDevice(tar: Buffer): { readonly files: Entry[] } | { readonly refused: string } {
   const read = (declared: { files: number; unpacked: number }, finish: boolean): Entry[] => {
     const files: Entry[] = [];
@@ -54,7 +54,7 @@ function readByDevice(tar: Buffer): { readonly files: Entry[] } | { readonly ref
   }
 }
 
-/** Everything that node-tar tells, its warnings too. */
+/** Everything that node-tar reports, with its warnings. */
 function readByNodeTar(tar: Buffer): { readonly entries: Entry[]; readonly complaints: string[] } {
   const read: { readonly entry: Omit<Entry, 'sha256'>; readonly digest: Hash }[] = [];
   const complaints: string[] = [];
@@ -81,7 +81,7 @@ function readByNodeTar(tar: Buffer): { readonly entries: Entry[]; readonly compl
   return { entries: read.map(({ entry, digest }) => ({ ...entry, sha256: digest.digest('hex') })), complaints };
 }
 
-/** What became of a case; throws where the device accepts what node-tar reads differently. */
+/** The outcome of a case; throws where the device accepts what node-tar reads differently. */
 function compare(tar: Buffer): 'accepted' | 'both refuse' | 'only the device refuses' {
   const device = readByDevice(tar);
   const { entries, complaints } = readByNodeTar(tar);
@@ -93,7 +93,7 @@ function compare(tar: Buffer): 'accepted' | 'both refuse' | 'only the device ref
     entries.filter(({ kind }) => kind !== 'folder'),
     device.files,
   );
-  // node-tar takes a tar without entries, which is what an empty component packs to, for no tar.
+  // An empty component packs to a tar without entries, which node-tar does not recognise as a tar.
   assert.deepEqual(complaints, entries.length === 0 ? ['TAR_BAD_ARCHIVE Unrecognized archive format'] : []);
   return 'accepted';
 }
@@ -154,7 +154,7 @@ test('what pack writes is read alike by the device and by node-tar', async () =>
   assert.ok(longest > 100, 'some path needed the prefix field');
 });
 
-/** Where the fields of a header stand, those that the device does not use among them. */
+/** Where the fields of a header stand, including those that the device does not use. */
 const fields = {
   name: [0, 100],
   mode: [100, 8],
@@ -321,7 +321,7 @@ const mutations = {
   },
 } satisfies Record<string, Mutation>;
 
-/** Of 600 cases, how many the device must at least accept and refuse for the comparison to mean something. */
+/** How many of 600 cases the device must at least accept and refuse; with fewer the comparison would show nothing. */
 const least: Record<keyof typeof mutations, { readonly accepted: number; readonly refused: number }> = {
   'a byte of a header, the checksum left': { accepted: 0, refused: 500 },
   'a byte of a header, the checksum mended': { accepted: 80, refused: 250 },

@@ -20,7 +20,10 @@ export interface TarEntry {
   readonly executable: boolean;
 }
 
-/** What a device has no use for is absent or as strict as the rest: another reader may drop an entry whose owner it cannot read. */
+/**
+ * Fields that a device does not use are empty or follow the same strict form: another reader may drop an entry whose owner it
+ * cannot read.
+ */
 const unusedNumbers = [
   { field: 'owner', at: 108, length: 8 },
   { field: 'group', at: 116, length: 8 },
@@ -66,7 +69,7 @@ export function readTarHeader(block: Buffer, offset: number): TarEntry {
   return { kind: 'folder', path: stored.endsWith('/') ? stored.slice(0, -1) : stored, size: 0, executable: false };
 }
 
-/** Sum of all bytes, those of the checksum field counted as spaces. */
+/** Sum of all bytes, with the checksum field counted as spaces. */
 function checksumOf(block: Buffer, offset: number): number {
   let sum = 8 * 0x20;
   for (let at = 0; at < 148; at++) sum += block[offset + at]!;
@@ -88,7 +91,10 @@ function readText(block: Buffer, start: number, length: number): string {
   return block.toString('latin1', start, end);
 }
 
-/** Octal digits, then spaces and NULs, at least one: no sign, no leading space, no base-256, no digit that the next field adds. */
+/**
+ * Octal digits, then spaces and NULs, at least one. Refuses a sign, a leading space, base-256, and a number that runs on into the
+ * next field.
+ */
 function readOctal(block: Buffer, start: number, length: number, field: string): number {
   let value = 0;
   let at = start;

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { rawTar } from '../../../../../test/support/hostile-tar.ts';
 import { TarReader } from './tar-reader.ts';
 
-/** A sink that writes down what it hears. */
+/** A sink that records what it is told. */
 function listener() {
   const heard: { path: string; content: string }[] = [];
   return {

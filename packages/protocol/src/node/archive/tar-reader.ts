@@ -1,8 +1,8 @@
 /**
- * Reads one tar stream as it arrives and hands its files to a sink. Every name is judged by the archive policy and every
- * number against what the signed statement declares before the sink hears of it, so a bomb ends at the first byte too many.
+ * Reads one tar stream as it arrives and hands its files to a sink. Before the sink is told of it, every name is judged by the
+ * archive policy and every number by what the signed statement declares. A bomb therefore ends at the first byte too many.
  *
- * Must never call the sink for an entry that has not passed, and must never accept a stream that does not end properly.
+ * Must never call the sink for an entry that was not accepted, and must never accept a stream that does not end properly.
  */
 import { archiveError } from '../../release/archive-errors.ts';
 import { ArchiveNames, archiveLimits } from '../../release/archive-policy.ts';
@@ -27,7 +27,7 @@ export class TarReader {
   readonly #block = Buffer.alloc(blockBytes);
   #blockFilled = 0;
   #phase: 'header' | 'content' | 'padding' | 'end' = 'header';
-  /** Bytes still to come in the phases content, padding. */
+  /** In the phases content and padding: the bytes still to come. */
   #left = 0;
   #size = 0;
   #unpacked = 0;
@@ -103,7 +103,7 @@ export class TarReader {
     if (entry.kind === 'folder') {
       this.#names.addFolder(entry.path);
       this.#folders += 1;
-      // The same folder again and again would cost time without end.
+      // Otherwise an archive could repeat one folder for ever and cost endless time.
       if (this.#folders > archiveLimits.files)
         throw archiveError('ARCHIVE_LIMIT', `the archive has more than ${archiveLimits.files} folder entries`);
       return;

@@ -67,7 +67,7 @@ function noteExtras(
   try {
     for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-      if (expected.has(path)) continue; // compare looks at what it is
+      if (expected.has(path)) continue; // `compare` checks its kind
       if (!folders.has(path)) note(path, 'was not there');
       else if (!entry.isDirectory()) note(path, 'is no longer a folder');
       else noteExtras(directory, path, expected, folders, note);

@@ -1,6 +1,6 @@
 /**
  * Writes the files of one archive into a new folder that nobody else writes to, then makes them durable. Several writers in
- * several threads may share an archive: each reads and judges all of it and writes only its share, so none trusts another.
+ * several threads may share an archive. Each reads and judges all of it and writes only its share, so that no writer trusts another.
  *
  * Must never follow a link, overwrite a file, or keep a permission other than "executable".
  */
@@ -29,10 +29,10 @@ export interface Share {
   readonly count: number;
 }
 
-/** What one file costs besides its bytes, in bytes, when shares are balanced. */
+/** The fixed cost of one file, expressed in bytes, for balancing the shares. */
 const fileCost = 64 * 1024;
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0);
-/** Flushes under way at once; the journal of a file system commits those that wait together. */
+/** Flushes that run at once; a file system's journal commits those that wait together. */
 const flushLanes = 32;
 const fsyncAsync = promisify(fsync);
 
@@ -106,7 +106,7 @@ export class TreeWriter implements TarSink {
     this.#files.push({ path, sha256, length: this.#written, executable });
   }
 
-  /** Lets go of an unfinished file; a writer is not used after that. */
+  /** Closes an unfinished file; a writer must not be used after that. */
   close(): void {
     if (this.#descriptor === undefined) return;
     const descriptor = this.#descriptor;

@@ -40,7 +40,7 @@ function save(archive: Buffer): string {
   return file;
 }
 
-/** Totals that a tar of these entries truly has. */
+/** The real totals of a tar with these entries. */
 function totals(entries: readonly RawEntry[]) {
   const files = entries.filter(({ type }) => type === undefined || type === '0');
   return {

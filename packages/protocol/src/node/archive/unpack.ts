@@ -31,7 +31,7 @@ export interface UnpackOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Up to here an archive is unpacked in the calling thread: starting one would take longer. */
+/** Up to these sizes an archive is unpacked in the calling thread: starting another would take longer. */
 const inline = { unpacked: 4 << 20, files: 128 } as const;
 
 /** @throws ARCHIVE_*: see the table; the files are sorted by path */
@@ -66,7 +66,7 @@ async function unpackHere(job: Job, watch: ShareWatch): Promise<UnpackedFile[]> 
   return [...writer.files];
 }
 
-/** Two threads that each judge everything and write half: making files is what takes the time. */
+/** Two threads that each judge everything and write half, because creating files takes the most time. */
 async function unpackInThreads(job: Job, watch: ShareWatch): Promise<UnpackedFile[]> {
   const count = Math.min(2, availableParallelism());
   const workers = Array.from({ length: count }, (_, index) => {
@@ -109,7 +109,7 @@ async function unpackInThreads(job: Job, watch: ShareWatch): Promise<UnpackedFil
   }
 }
 
-/** From so many files on, one flush of the whole file system takes less time than one of each. */
+/** From this many files on, one flush of the whole file system takes less time than one for each file. */
 const manyFiles = 1000;
 
 const flushTogether = async ({ expect, into }: Job): Promise<boolean> =>

@@ -1,6 +1,6 @@
 /**
- * Checks an unpacked tree against its list, off the calling thread where that takes a while. It reads every byte: what it
- * costs is what the disk and sha256 cost.
+ * Checks an unpacked tree against its list, in another thread where that takes a while. It reads every byte, so it costs what the
+ * disk and sha256 cost.
  */
 import { Worker } from 'node:worker_threads';
 import { CountersignError } from '../../error.ts';

@@ -1,7 +1,7 @@
 /**
  * Follows the outline of a zstd stream (RFC 8878 §3.1.1) without decoding it: exactly one frame, no dictionary, a bounded
- * window, and not a byte after it. Decoders silently accept further frames and skip "skippable" ones, in which anything
- * could be carried, and they need not notice a missing end; this does.
+ * window, and not a byte after it. Decoders silently accept further frames, skip "skippable" ones, which can carry anything, and
+ * may overlook a missing end. This module refuses all three.
  */
 import { archiveError } from '../../release/archive-errors.ts';
 import { archiveLimits } from '../../release/archive-policy.ts';
@@ -10,7 +10,7 @@ const magic = 0xfd2fb528;
 
 export class ZstdFrame {
   #phase: 'magic' | 'descriptor' | 'header' | 'block' | 'content' | 'checksum' | 'end' = 'magic';
-  /** The field being collected: how many bytes it needs, and those that came. */
+  /** The field being collected: how many bytes it needs, and those received. */
   #needed = 4;
   readonly #field: number[] = [];
   #descriptor = 0;

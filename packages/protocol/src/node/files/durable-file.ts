@@ -1,7 +1,7 @@
 /**
- * Files that survive a power cut. Invariants: a reader sees the old content or the new one, never a part; when a function
- * returns, what it did is on the disk, the folder entry included. Must never leave a half-written file under its own name.
- * Everything is synchronous: these files are small, and order is the whole point.
+ * Writes and reads files that survive a power cut. Invariants: a reader sees the old content or the new one, never a part; when a
+ * function returns, what it did is on the disk, including the folder entry. Must never leave a half-written file under its own
+ * name. Everything is synchronous: these files are small, and their order matters.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -50,7 +50,7 @@ export function writeDurable(file: string, bytes: Uint8Array | string, options: 
   syncFolder(dirname(file));
 }
 
-/** The content, or undefined where there is no such file. @throws FILE_READ, also when it is over `maximumBytes` */
+/** The content; undefined if the file does not exist. @throws FILE_READ, also when it is over `maximumBytes` */
 export function readIfPresent(file: string, maximumBytes = Number.MAX_SAFE_INTEGER): Buffer | undefined {
   let descriptor: number | undefined;
   try {
@@ -68,7 +68,7 @@ export function readIfPresent(file: string, maximumBytes = Number.MAX_SAFE_INTEG
   }
 }
 
-/** Makes the folder and those above it, each durably; true when it was not there before. @throws DISK_FULL FILE_WRITE */
+/** Creates the folder and those above it, each durably; true if it did not exist before. @throws DISK_FULL FILE_WRITE */
 export function makeFolder(folder: string, options: WriteOptions = {}): boolean {
   let first: string | undefined;
   try {
@@ -83,7 +83,7 @@ export function makeFolder(folder: string, options: WriteOptions = {}): boolean 
   }
 }
 
-/** Removes the file durably; nothing happens where it is absent. @throws FILE_WRITE */
+/** Removes the file durably, if it exists. @throws FILE_WRITE */
 export function removeDurable(file: string): void {
   try {
     unlinkSync(file);
@@ -94,12 +94,12 @@ export function removeDurable(file: string): void {
   syncFolder(dirname(file));
 }
 
-/** Removes temporary files that a dead process left in the folder. The caller holds the lock of whoever writes there. */
+/** Removes temporary files that a dead process left in the folder. The caller must hold the lock of the folder's writers. */
 export function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) if (leftover.test(name)) unlinkIfPresent(join(folder, name));
 }
 
-/** Makes new, renamed and removed entries of the folder durable. Windows cannot fsync a folder and does without. */
+/** Makes new, renamed and removed entries of the folder durable. Windows cannot fsync a folder; there nothing is done. */
 export function syncFolder(folder: string): void {
   let descriptor: number | undefined;
   try {
@@ -113,7 +113,7 @@ export function syncFolder(folder: string): void {
   }
 }
 
-/** Windows refuses a rename while a scanner or indexer has the old file open; it lets go within a moment. */
+/** Windows refuses a rename while a scanner or indexer has the old file open. Those close it after a moment. */
 function rename(from: string, to: string): void {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -130,7 +130,7 @@ function unlinkIfPresent(file: string): void {
   try {
     unlinkSync(file);
   } catch {
-    // It is a leftover at worst, and removeLeftovers takes it.
+    // At worst it stays behind, and removeLeftovers removes it.
   }
 }
 

@@ -9,7 +9,7 @@ import { takeLock } from './exclusive-lock.ts';
 
 const module = new URL('./exclusive-lock.ts', import.meta.url).href;
 
-/** Counts up in a file that only the lock guards, and says how often the lock was refused. */
+/** Counts up in a file that only the lock protects, and prints how often the lock was refused. */
 const counting = `
   import { readFileSync, writeFileSync } from 'node:fs';
   import { takeLock } from ${JSON.stringify(module)};

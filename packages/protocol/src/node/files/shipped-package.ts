@@ -1,6 +1,6 @@
 /**
- * The shipped package, the start of all trust: root 1 and version 1 of both authority chains. The vendor ships it with the device and
- * gives it to the server; nothing else is ever trusted at first sight.
+ * Reads the shipped package, the start of all trust: root 1 and version 1 of both authority chains. The vendor ships it with the
+ * device and gives it to the server. Nothing else is ever trusted on first use.
  */
 import { readIfPresent } from './durable-file.ts';
 

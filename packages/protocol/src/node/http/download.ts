@@ -1,7 +1,7 @@
 /**
- * A large file over HTTP in one pass: hashed while it arrives, written through one reused buffer, continued where a broken transfer
- * or an earlier process left off. What stands under the file's own name is complete, checked and durable; until then
- * the bytes stand in `<file>.part`, and count for nothing but saving their transfer.
+ * Downloads a large file over HTTP in one pass: hashed while it arrives, written through one reused buffer, continued where a
+ * broken transfer or an earlier process left off. A file under its own name is complete, checked and durable. Until then the
+ * bytes stand in `<file>.part`, which is only used to save transferring them again.
  */
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,16 +17,16 @@ export type { ExpectedFile } from './partial-file.ts';
 export interface DownloadOptions extends ExpectedFile, Omit<HttpLimits, 'pipelining'> {
   readonly url: string | URL;
   readonly file: string;
-  /** Bytes that are there, from the start; first what an earlier transfer left. */
+  /** Bytes present, from the start of the file; first those of an earlier transfer. */
   readonly onProgress?: (done: number) => void;
-  /** Bytes a second; unbounded by default. */
+  /** Bytes per second; unlimited by default. */
   readonly rate?: number | undefined;
 }
 
-/** A line slower than this is not worth the wait: the budget for the whole follows from it. */
+/** Bytes per second. A slower connection is given up: the time limit for the whole follows from it. */
 const slowestRate = 20_000;
 
-/** The longest time that so many bytes may take. */
+/** The longest time that this many bytes may take. */
 export const budgetMilliseconds = (bytes: number, rate = slowestRate): number =>
   Math.ceil((300 + bytes / Math.min(slowestRate, rate)) * 1000);
 
@@ -59,7 +59,7 @@ async function fetchRest(options: DownloadOptions, part: PartialFile): Promise<v
   const from = part.done;
   const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
   const again = await withResponse(url, headers, limits, async (response) => {
-    // The server has no such range: what is here cannot be the start of its file.
+    // The server does not have this range, so the bytes here are not the start of its file.
     if (response.statusCode === 416 && from > 0) return 'from the start';
     if (from > 0 && response.statusCode === 200) part.restart();
     checkStart(response, url, part.done, length);

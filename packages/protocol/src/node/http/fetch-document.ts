@@ -1,6 +1,6 @@
 /**
- * A small signed document over HTTP, into memory: never more bytes than trusted metadata lists, and exactly those. Devices and
- * `countersign verify` read by this same function, so both give the same code.
+ * Fetches a small signed document over HTTP into memory: never more bytes than trusted metadata lists, and exactly those. Devices
+ * and `countersign verify` both use this function, so they give the same code.
  */
 import { checkDocumentBytes, documentError } from '../../release/listed-document.ts';
 import type { TargetFile } from '../../tuf/targets.ts';

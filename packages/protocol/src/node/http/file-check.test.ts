@@ -1,4 +1,4 @@
-/** A large file read through where it lies: each way not to be the listed one gives the code that a download gives. */
+/** Checks of a large file in place: each way to differ from the listed one gives the same code as a download. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

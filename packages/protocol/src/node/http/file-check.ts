@@ -1,6 +1,6 @@
 /**
- * Whether a large file, on a server or in the folder that a server would serve, is the one that is listed: read through once and hashed,
- * kept nowhere, with no more memory than a buffer. What is refused is refused with the code that `download` gives for such a file.
+ * Checks whether a large file, on a server or in the folder that a server would serve, is the listed one. Reads it once and
+ * hashes it, stores nothing, and uses the memory of one buffer. Refuses with the code that `download` gives for such a file.
  */
 import { createHash } from 'node:crypto';
 import { open, stat, type FileHandle } from 'node:fs/promises';
@@ -36,7 +36,7 @@ export async function checkLocalFile(file: string, expected: FileCheck): Promise
     if (!found.isFile()) throw nodeError('SOURCE_STATUS', `${file} is listed and is no file`);
     await using handle = await open(file, 'r');
     const done = await checkBytes(chunksOf(handle), file, expected);
-    // A server announces the length that the file has: a device knows by it that this is another one.
+    // A server would announce the file's real length, and a device would see from it that this is another file.
     if (done < expected.length)
       throw tufError('TUF_HASH', `${file} has ${done} bytes, expected are ${expected.length}`);
   } catch (cause) {
@@ -58,7 +58,7 @@ async function* chunksOf(handle: FileHandle): AsyncGenerator<Buffer> {
   }
 }
 
-/** How many bytes there were: fewer than expected is for the caller to judge. */
+/** Returns how many bytes there were; the caller judges whether they are too few. */
 async function checkBytes(
   chunks: AsyncIterable<Buffer>,
   what: string,

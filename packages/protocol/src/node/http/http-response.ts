@@ -1,5 +1,5 @@
 /**
- * One HTTP GET within bounds: idle time-outs, a budget for the whole, no redirects, coded errors. The connection of an answer
+ * One HTTP GET within limits: idle time-outs, a time limit for the whole, no redirects, coded errors. The connection of an answer
  * that is not read to its end is closed. Must never follow a redirect or send anything but the given headers.
  */
 import { Agent, request, type Dispatcher } from 'undici';
@@ -12,7 +12,7 @@ export interface HttpLimits {
   readonly dispatcher?: Dispatcher | undefined;
   /** Longest silence, before the answer and within it. */
   readonly idleMilliseconds?: number | undefined;
-  /** Longest time for the whole, however steadily bytes drip. */
+  /** Longest time for the whole, even if bytes keep arriving. */
   readonly totalMilliseconds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Whether another request may follow on the connection before this answer is there; for small answers only. */
@@ -23,7 +23,7 @@ export type HttpResponse = Dispatcher.ResponseData;
 
 let ownDispatcher: Agent | undefined;
 
-/** One kept-alive connection a host, on which two requests may be under way: a poll costs one round trip. */
+/** One kept-alive connection per host, on which two requests may be open at once: a poll costs one round trip. */
 export function metadataDispatcher(options: Agent.Options = {}): Agent {
   return new Agent({
     connections: 1,
@@ -40,7 +40,7 @@ export function metadataDispatcher(options: Agent.Options = {}): Agent {
 }
 
 /**
- * Sends the request and hands the answer over while the budget runs.
+ * Sends the request and gives the answer to `use`; the time limit covers both.
  * @throws SOURCE_UNREACHABLE SOURCE_TIMEOUT SOURCE_REDIRECT SOURCE_BROKEN SOURCE_STOPPED, and what `use` throws
  */
 export async function withResponse<T>(

@@ -1,7 +1,7 @@
 /**
- * A file that arrives: `<file>.part` holds bytes from its start and counts for nothing; under its own name it is complete, checked and
- * durable. Bytes are hashed here and written by the system's threads meanwhile, one buffer after the other, so that what is
- * there is always a start of the file; the disk is made to write while the rest still arrives.
+ * A file while it arrives: `<file>.part` holds bytes from its start and is not trusted; under its own name the file is complete,
+ * checked and durable. Bytes are hashed here and meanwhile written by the system's threads, one buffer after the other, so that
+ * the part is always a start of the file. It is synced to the disk while the rest still arrives.
  */
 import { createHash, type Hash } from 'node:crypto';
 import {
@@ -31,7 +31,7 @@ export interface ExpectedFile {
 }
 
 export const chunkSize = 1 << 20;
-/** So many bytes go to the disk at a time: the last fsync then has little left to wait for. */
+/** A sync starts after this many bytes, so that the last fsync has little left to wait for. */
 const syncSize = 32 << 20;
 
 export class PartialFile {
@@ -44,7 +44,7 @@ export class PartialFile {
   #spare = Buffer.allocUnsafe(chunkSize);
   #filled = 0;
   #hashes: Map<string, Hash>;
-  /** The write and the sync under way; the descriptor must stay open as long. */
+  /** The running write and sync; the descriptor must stay open until they end. */
   #writing: Promise<void> = Promise.resolve();
   #syncing: Promise<void> | null = null;
   #unsynced = 0;
@@ -64,7 +64,7 @@ export class PartialFile {
     }
   }
 
-  /** Hashes what an earlier transfer left; leaves nothing that cannot be the start of the file. */
+  /** Hashes what an earlier transfer left; drops it if it cannot be the start of the file. */
   async readBack(): Promise<number> {
     const { size } = fstatSync(this.#descriptor);
     const { length } = this.#expected;
@@ -87,7 +87,7 @@ export class PartialFile {
     this.done = this.#filled = 0;
   }
 
-  /** Waits where the disk is slower than the line. True when a buffer went on its way. @throws DISK_FULL FILE_WRITE */
+  /** Waits where the disk is slower than the network. True when a buffer was handed to be written. @throws DISK_FULL FILE_WRITE */
   async take(chunk: Buffer): Promise<boolean> {
     let flushed = false;
     for (let at = 0; at < chunk.length;) {
@@ -108,7 +108,7 @@ export class PartialFile {
     for (const hash of this.#hashes.values()) hash.update(bytes);
     await this.#writing;
     this.#writing = this.#write(bytes, this.done - bytes.length);
-    // Whoever waits for it next is told.
+    // The next caller that waits for it gets the error.
     this.#writing.catch(() => undefined);
     [this.#buffer, this.#spare] = [this.#spare, this.#buffer];
     this.#unsynced += this.#filled;
@@ -125,7 +125,7 @@ export class PartialFile {
       );
   }
 
-  /** What this sync cannot do, the last one tells of. */
+  /** A failure here is not reported; that is left to the last sync. */
   #beginSync(): void {
     this.#unsynced = 0;
     this.#syncing = new Promise((done) =>
@@ -141,7 +141,10 @@ export class PartialFile {
     return [...this.#hashes].every(([algorithm, hash]) => hash.copy().digest('hex') === expected[algorithm]);
   }
 
-  /** All bytes are there. `what` words the refusal. @throws TUF_HASH when they are not the expected ones; DISK_FULL FILE_WRITE */
+  /**
+   * All bytes arrived. `what` names the file in the refusal.
+   * @throws TUF_HASH when they are not the expected ones; DISK_FULL FILE_WRITE
+   */
   async complete(what: string): Promise<void> {
     await this.#flush();
     await this.#writing;
@@ -158,7 +161,7 @@ export class PartialFile {
     syncFolder(dirname(this.#file));
   }
 
-  /** After an error: what arrived is written, unless it is what was wrong. */
+  /** After an error: writes what arrived, unless those bytes are themselves the error. */
   async close(error: unknown): Promise<void> {
     if (this.#state !== 'open') return;
     const wrong = codeOf(error) === 'TUF_HASH' || codeOf(error) === 'SOURCE_TOO_LARGE';
@@ -167,7 +170,7 @@ export class PartialFile {
       if (!wrong) await this.#flush();
       await this.#writing;
     } catch {
-      // The first error is the one to tell.
+      // The first error is the one to report.
     }
     await this.#syncing;
     closeSync(this.#descriptor);

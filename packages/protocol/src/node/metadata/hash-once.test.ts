@@ -1,4 +1,4 @@
-/** The bytes of each metadata file are hashed once, whatever becomes of them, and not at all where nothing changed. */
+/** The bytes of each metadata file are hashed once, accepted or not, and not at all where nothing changed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { countHashes, forgetHashes } from '../../../../../test/support/counted-hashes.ts';
@@ -10,7 +10,7 @@ import type { MetadataSource } from './metadata-source.ts';
 function scene(make: (repo: RepositorySimulator) => void = () => {}, profile: 'strict' | 'general' = 'strict') {
   const repo = new RepositorySimulator();
   make(repo);
-  // It serves without hashing anything itself.
+  // This source does not hash anything itself.
   const source: MetadataSource = {
     fetch: (name, _maximum, { etag } = {}) => {
       const bytes = repo.files.get(name);

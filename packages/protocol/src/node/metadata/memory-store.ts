@@ -1,4 +1,4 @@
-/** A metadata store that forgets: for judging a repository as a device would that starts from what it is given. */
+/** A metadata store in memory, for judging a repository as a device would that starts from given files. */
 import type { MetadataStore, TrustRecord } from './metadata-store.ts';
 
 export function memoryStore(): MetadataStore {

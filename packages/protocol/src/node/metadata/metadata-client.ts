@@ -1,8 +1,8 @@
 /**
- * The client workflow of the TUF specification §5 over a source and a store. The core judges; here is the order: root walk and
- * conditional timestamp at the same time, then snapshot, then targets, and roles as a search needs them. Each role is
- * committed durably by itself as soon as it is accepted, and a later refusal does not undo it. Nothing is committed that was
- * not accepted, and nothing is parsed that has not changed.
+ * The client workflow of the TUF specification §5 over a source and a store. The core judges; this module sets the order: root
+ * walk and conditional timestamp at the same time, then snapshot, then targets, and roles as a search needs them. Each role is
+ * committed durably by itself as soon as it is accepted, and a later refusal does not undo it. Commits nothing that was not
+ * accepted, and parses nothing that has not changed.
  */
 import { codeOf } from '../../error.ts';
 import { checkExpiry } from '../../tuf/expiry.ts';
@@ -24,26 +24,26 @@ export interface RefreshOptions {
   readonly shippedRoot: Uint8Array;
   /** The one time by which everything in this refresh is judged (§5.1). */
   readonly now: Date;
-  /** `general` is the bare specification: conformance and repositories of others. */
+  /** `general` is the specification alone: for conformance tests and other people's repositories. */
   readonly profile: 'strict' | 'general';
-  /** What the last refresh of this process returned: then nothing is read back from the store. */
+  /** What the last refresh of this process returned. With it, nothing is read back from the store. */
   readonly previous?: MetadataSession | undefined;
-  /** New roots taken in one refresh; the rest come with the next one. */
+  /** How many new roots one refresh accepts; the next one takes the rest. */
   readonly maximumRoots?: number;
 }
 
-/** What a refresh brought. `lookUp` adds roles to its state. */
+/** The result of a refresh. `lookUp` adds roles to its state. */
 export interface MetadataSession {
   state: TrustedState;
   record: TrustRecord;
   readonly options: Omit<RefreshOptions, 'previous'>;
   /** Whether this refresh accepted anything new. */
   changed: boolean;
-  /** Whether online keys seemed to change under way, so that the roots were walked twice. */
+  /** Whether online keys seemed to change during the refresh, so that the roots were walked twice. */
   retried: boolean;
   /** Roles that were loaded and have expired since: a search that needs one is refused. */
   expired: readonly string[];
-  /** Set where a later refresh from this one accepted something and then failed: the store knows more than this does. */
+  /** Set where a later refresh from this session accepted something and then failed: the store is then newer than this session. */
   superseded?: boolean;
 }
 
@@ -51,8 +51,8 @@ export interface MetadataSession {
 const generalMaximum = 100_000_000;
 
 /**
- * Brings trust up to date. Whatever it throws, what was accepted until then is kept and holds for the next refresh, also for one
- * that starts from the same session.
+ * Brings trust up to date. Even if it throws, everything accepted so far is kept and used by the next refresh, also by one that
+ * starts from the same session.
  * @throws TUF_* SOURCE_* and what the store throws
  */
 export async function refresh(options: RefreshOptions): Promise<MetadataSession> {
@@ -89,7 +89,7 @@ async function bringUpToDate(session: MetadataSession): Promise<void> {
   if (!session.state.targets.has('targets')) await loadRole(session, 'targets', 'root');
 }
 
-/** §5.3, and the timestamp as it was asked for at the same time. */
+/** §5.3, and the timestamp that was requested at the same time. */
 async function followRoots(session: MetadataSession): Promise<Fetched> {
   const { source, now } = session.options;
   const stop = new AbortController();
@@ -98,11 +98,11 @@ async function followRoots(session: MetadataSession): Promise<Fetched> {
     const firstRoot = source.fetch(metadataFileName('root', next), maximumBytes.root, { signal: stop.signal });
     const asked = { etag: usableTag(session), signal: stop.signal };
     const timestamp = source.fetch('timestamp.json', maximumBytes.timestamp, asked);
-    timestamp.catch(() => {}); // Looked at below, after the roots.
+    timestamp.catch(() => {}); // Awaited below, after the roots.
     await walkRoots(session, firstRoot);
     checkRootExpiry(session.state, now);
     const answer = await timestamp;
-    // Under a new root "unchanged" says nothing: that timestamp has to be verified again.
+    // Under a new root "unchanged" is not enough: that timestamp has to be verified again.
     if (answer.kind !== 'unchanged' || usableTag(session) === asked.etag) return answer;
     return await source.fetch('timestamp.json', maximumBytes.timestamp);
   } catch (error) {
@@ -116,7 +116,7 @@ function usableTag({ state, record }: MetadataSession): string | undefined {
   return record.etag && record.etag.timestamp === state.timestamp?.sha256 ? record.etag.value : undefined;
 }
 
-/** §5.3.2–§5.3.9: one root after the other, until one is certainly absent. */
+/** §5.3.2–§5.3.9: one root after the other, until one is known to be absent. */
 async function walkRoots(session: MetadataSession, first: Promise<Fetched>): Promise<void> {
   const { source, maximumRoots = 256 } = session.options;
   let answer = await first;
@@ -139,10 +139,10 @@ async function commitRoot(session: MetadataSession, bytes: Uint8Array): Promise<
   const { version } = next.root.signed;
   await store.writeRoot(version, bytes);
   if (record.roots.has(version)) {
-    // The way to a root that was lost is walked again: what was accepted after it still holds.
+    // A lost root is reached again root by root; what was accepted after it stays in force.
     next = { ...next, floors: state.floors };
   } else if (isRecovery(state.root.signed, next.root.signed)) {
-    // §5.3.11. The files go before the floors: what they say would otherwise come back as floors.
+    // §5.3.11. The files are removed before the floors, because their versions would otherwise become floors again.
     await store.remove('timestamp');
     await store.remove('snapshot');
   }
@@ -161,7 +161,7 @@ async function takeTimestamp(session: MetadataSession, answer: Fetched): Promise
     return;
   }
   const next = updateTimestamp(session.state, answer.bytes, now);
-  // An equal version with other bytes: the one that is there stays (§5.4.3.1).
+  // An equal version with other bytes: the trusted one stays (§5.4.3.1).
   if (next === session.state) return;
   judgeProfile(session, 'timestamp', next);
   await store.write('timestamp', answer.bytes);
@@ -171,7 +171,7 @@ async function takeTimestamp(session: MetadataSession, answer: Fetched): Promise
 
 const isSameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-/** Under which tag the trusted timestamp was served. */
+/** Records the tag under which the trusted timestamp was served. */
 async function keepTag(session: MetadataSession, etag: string | undefined): Promise<void> {
   const { record, state } = session;
   const kept = etag === undefined ? undefined : { value: etag, timestamp: state.timestamp!.sha256 };
@@ -185,7 +185,7 @@ async function takeSnapshot(session: MetadataSession): Promise<void> {
   const { snapshot, timestamp } = session.state;
   if (snapshot) {
     checkExpiry(snapshot.signed, now, `snapshot ${snapshot.signed.version}`);
-    // Kept by a process that died before it could record what follows from it.
+    // The file was kept by a process that died before it recorded the floors that follow from it.
     if (session.state.floors !== session.record.floors) await keepRecord(session, {});
     return;
   }
@@ -269,8 +269,8 @@ function dropExpired(session: MetadataSession): void {
 }
 
 /**
- * Searches a target (§5.6.7), loading the roles on its way. Null where the repository has no such target; the roles are those
- * visited. @throws TUF_* SOURCE_*
+ * Searches for a target (§5.6.7) and loads the roles that the search needs. Null where the repository does not have it; the roles
+ * are those visited. @throws TUF_* SOURCE_*
  */
 export async function lookUp(
   session: MetadataSession,

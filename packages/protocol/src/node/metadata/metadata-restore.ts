@@ -1,7 +1,7 @@
 /**
- * Trust read back at the start of a process. The root on record is taken by its digest; where its file is torn or lost, the way
- * is walked again from the shipped root, and every root on it must be the one on record. Roles are verified by that root
- * again; one that fails is as good as absent. Floors on record hold in every case.
+ * Reads trust back at the start of a process. The recorded root is recognised by its digest. Where its file is damaged or lost,
+ * the roots are walked again from the shipped one, and each must be the recorded one. That root verifies the roles again; a role
+ * that fails counts as absent. Recorded floors hold in every case.
  */
 import { codeOf } from '../../error.ts';
 import { sha256 } from '../../text.ts';
@@ -31,7 +31,7 @@ export async function restoreRoot(start: Start): Promise<{ state: TrustedState; 
   if (stored && stored.root.signed.version > shipped.root.signed.version) return { state: stored, record };
   const { version } = shipped.root.signed;
   if (record.roots.has(version)) return { state: shipped, record };
-  // The first start, or a newer root came with a newer program: then it is the next root as if it had been fetched.
+  // The first start, or a newer program shipped a newer root. That root is then taken like a fetched one.
   const recovery = stored !== undefined && isRecovery(stored.root.signed, shipped.root.signed);
   const state = recovery ? trustRoot(shippedRoot) : shipped;
   await store.writeRoot(version, shippedRoot);
@@ -50,7 +50,7 @@ async function newestStored(
   shipped: TrustedState,
 ): Promise<TrustedState | undefined> {
   const newest = Math.max(0, ...record.roots.keys());
-  // The shipped one: nothing has to be read for it.
+  // The newest is the shipped one: nothing has to be read.
   if (newest === shipped.root.signed.version) return shipped;
   const bytes = newest === 0 ? undefined : await store.readRoot(newest);
   const digest = bytes && sha256(bytes);
@@ -58,7 +58,7 @@ async function newestStored(
   return walkStored(store, record, shipped);
 }
 
-/** From the shipped root over the stored ones, as far as they go; the repository has the rest. */
+/** From the shipped root through the stored ones, as far as there are any; the repository has the rest. */
 async function walkStored(store: MetadataStore, record: TrustRecord, shipped: TrustedState): Promise<TrustedState> {
   let state = shipped;
   for (;;) {
@@ -72,7 +72,7 @@ async function walkStored(store: MetadataStore, record: TrustRecord, shipped: Tr
 const isRecorded = ({ roots }: TrustRecord, root: TrustedRole<Root>): boolean =>
   (roots.get(root.signed.version) ?? root.sha256) === root.sha256;
 
-/** A root version means one file for ever. @throws TUF_ROOT_CHANGED */
+/** Each root version is one file, for ever. @throws TUF_ROOT_CHANGED */
 export function checkRecordedRoot(record: TrustRecord, root: TrustedRole<Root>): void {
   if (!isRecorded(record, root))
     throw tufError('TUF_ROOT_CHANGED', `root ${root.signed.version} differs from the one accepted before`, {
@@ -95,14 +95,14 @@ export async function restoreRoles(
   if (state.snapshot)
     await take('targets', (bytes) => {
       const next = restoreTargets(state, 'targets', 'root', bytes);
-      // It stays trusted under a newer snapshot that names it too, and is not judged then.
+      // A newer snapshot that also names it keeps it trusted without another judgement, so the profile is checked now.
       if (profile === 'strict') checkProfile('targets', next.targets.get('targets')!.signed, bytes);
       return next;
     });
   return state;
 }
 
-/** What a refusal leaves: nothing. Any other error is thrown on. */
+/** Undefined on a refusal; any other error is thrown on. */
 function attempt<T>(work: () => T): T | undefined {
   try {
     return work();

@@ -163,7 +163,7 @@ test('a poll sends both requests before the first answer, on one kept connection
     connections.add(request.socket);
     const name = request.url!.slice('/metadata/'.length);
     order.push(name);
-    // The root probe is answered only once the timestamp was asked for too.
+    // The root probe is answered only after the timestamp was requested too.
     if (name === '2.root.json') return void (held = () => void response.writeHead(404).end());
     held();
     held = () => {};

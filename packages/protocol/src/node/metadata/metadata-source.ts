@@ -1,6 +1,7 @@
 /**
- * Where metadata comes from. A source tells "not there" from "failed": only what is certainly absent is `absent`, since that ends
- * the root walk (§5.3.3). It never hands out more bytes than were allowed, and trusts nothing of what it hands out.
+ * Where metadata bytes come from. A source distinguishes "not there" from "failed": it answers `absent` only for a file that is
+ * certainly absent, since that ends the root walk (§5.3.3). It never returns more bytes than were allowed, and does not trust
+ * what it returns.
  */
 import { join } from 'node:path';
 import { escapeText } from '../../text.ts';
@@ -15,7 +16,7 @@ export type Fetched =
   | { readonly kind: 'unchanged' };
 
 export interface FetchOptions {
-  /** Asks whether the file is still the one that came with this ETag. */
+  /** If given, asks whether the file is still the one that came with this ETag. */
   readonly etag?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -57,7 +58,7 @@ export function httpSource(options: HttpSourceOptions): MetadataSource {
   };
 }
 
-/** The address with a slash at its end, so that names are appended and not put in place of its last part. */
+/** The address with a slash at its end, so that names are appended and do not replace its last part. */
 export function baseUrl(text: string | URL): URL {
   const url = new URL(text);
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
@@ -74,7 +75,7 @@ async function readResponse(
 ): Promise<Fetched> {
   const { statusCode, headers, body } = response;
   if (statusCode === 404 || (statusCode === 304 && etag !== undefined)) {
-    // The little that such an answer holds is read, so that its connection can be used again.
+    // The short body of such an answer is read, so that its connection can be used again.
     await body.dump({ limit: 16_384 });
     return statusCode === 404 ? { kind: 'absent' } : { kind: 'unchanged' };
   }
@@ -93,7 +94,7 @@ async function readResponse(
   return { kind: 'found', bytes: Buffer.concat(chunks, length), ...(usable ? { etag: tag } : {}) };
 }
 
-/** A name of one file in one folder. */
+/** Checks that the name is that of a file directly in the folder. */
 function checkName(name: string): void {
   if (!/^[A-Za-z0-9._~!'()*%-]+\.json$/.test(name) || name.startsWith('.'))
     throw nodeError('SOURCE_STATUS', `${escapeText(name, 100)} is no name of a metadata file`);

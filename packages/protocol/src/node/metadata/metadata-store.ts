@@ -1,14 +1,14 @@
 /**
  * Where a client keeps what it trusts between runs, as a port, and the folder that conformance and `verify` use. What is read
- * back is never trusted for having been kept: signatures are checked again, and a torn or lost file is one that is fetched anew.
- * Only the record is believed, so it must stand where nobody but the client writes.
+ * back is not trusted because it was kept: signatures are checked again, and a damaged or lost file is fetched again. Only the
+ * record is trusted, so it must stand where nobody but the client writes.
  */
 import { join } from 'node:path';
 import { sha256 } from '../../text.ts';
 import type { Floors } from '../../tuf/trusted-state.ts';
 import { makeFolder, readIfPresent, removeDurable, writeDurable } from '../files/durable-file.ts';
 
-/** What outlives files: the versions below which nothing is accepted, and every root that ever was. */
+/** What outlives files: the versions below which nothing is accepted, and every root ever accepted. */
 export interface TrustRecord {
   readonly floors: Floors;
   /** sha256 of each accepted root by its version. */
@@ -21,12 +21,12 @@ type Awaitable<T> = T | Promise<T>;
 
 /** Each write is durable when it returns and replaces the whole. `role` is `timestamp`, `snapshot` or a targets role. */
 export interface MetadataStore {
-  /** Undefined where there is no such file. */
+  /** Undefined where the file does not exist. */
   read(role: string): Awaitable<Uint8Array | undefined>;
   write(role: string, bytes: Uint8Array): Awaitable<void>;
   remove(role: string): Awaitable<void>;
   readRoot(version: number): Awaitable<Uint8Array | undefined>;
-  /** Keeps every version, and the newest as the present one. */
+  /** Keeps every version, and the newest as the current one. */
   writeRoot(version: number, bytes: Uint8Array): Awaitable<void>;
   readRecord(): Awaitable<TrustRecord | undefined>;
   writeRecord(record: TrustRecord): Awaitable<void>;
@@ -76,7 +76,7 @@ function serializeRecord({ floors, roots, etag }: TrustRecord): string {
   return JSON.stringify({ floors: [...floors], roots: [...roots], etag });
 }
 
-/** A record that cannot be read is no record: files are then judged by their signatures alone. */
+/** A record that cannot be read counts as absent: files are then judged by their signatures alone. */
 function parseRecord(bytes: Buffer | undefined): TrustRecord | undefined {
   if (bytes === undefined) return undefined;
   try {

@@ -1,10 +1,10 @@
-/** What a session trusts, as files again: for a second verifier, which must judge the very same bytes. */
+/** Turns what a session trusts into files again, for a second verifier, which must judge exactly the same bytes. */
 import { metadataFileName } from '../../tuf/metadata.ts';
 import type { MetadataSession } from './metadata-client.ts';
 
 /**
  * Every file that leads from the shipped root to what is trusted now, under its name in the repository: what a second verifier
- * needs to judge for itself. @throws TUF_MISSING where a root is no longer in the store
+ * needs to judge for itself. @throws TUF_MISSING where the store lost a root
  */
 export async function recordedFiles({ state, options }: MetadataSession): Promise<Map<string, Uint8Array>> {
   const { root, timestamp, snapshot } = state;

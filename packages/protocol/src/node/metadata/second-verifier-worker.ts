@@ -1,6 +1,6 @@
 /**
- * The worker of `second-verifier.ts`: tuf-js and nothing of our own judgement. It sees recorded bytes only, has no network, and
- * answers with what tuf-js found, or with why it refused.
+ * The worker of `second-verifier.ts`: runs tuf-js without any judgement of our own. It sees recorded bytes only, has no network,
+ * and answers with what tuf-js found, or with why it refused.
  */
 import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
@@ -41,9 +41,9 @@ export async function consultTufJs(input: WorkerInput): Promise<WorkerFinding[]>
     fetcher,
     config: { maxRootRotations: input.files.size + 1 },
   });
-  // It has no option for the time. A test holds that it heeds this one.
+  // tuf-js has no option for the time. A test checks that it uses this one.
   const referenceTime = new Date(input.referenceTime);
-  // It would take a time that is none for one before every expiry.
+  // tuf-js would treat an invalid time as one before every expiry.
   if (Number.isNaN(referenceTime.getTime())) throw new RangeError('the recorded time is no time');
   const inner = updater as unknown as { trustedSet: { referenceTime: Date } };
   inner.trustedSet.referenceTime = referenceTime;

@@ -1,7 +1,7 @@
 /**
- * Two verifiers must agree. The bytes that led the core from the shipped root to its answer are judged again by tuf-js, an
- * implementation that shares no code with the core, in a worker, without network, at the recorded time. Whatever is not full
- * agreement is a refusal: another answer, a refusal of its own, a crash, or no answer in time.
+ * Makes sure that two verifiers agree. The bytes that led the core from the shipped root to its answer are judged again by
+ * tuf-js, an implementation that shares no code with the core. It runs in a worker, without network, at the recorded time.
+ * Anything but full agreement is a refusal: another answer, a refusal by tuf-js, a crash, or no answer in time.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import { recordedFiles } from './recorded-files.ts';
 import type { WorkerAnswer, WorkerFinding, WorkerInput } from './second-verifier-worker.ts';
 
 export interface OpinionInput {
-  /** The shipped root, or any other that both verifiers start from. */
+  /** The root that both verifiers start from: the shipped one or another. */
   readonly root1: Uint8Array;
   /** Every file by its name in the repository; see `recordedFiles`. */
   readonly files: ReadonlyMap<string, Uint8Array>;
@@ -27,7 +27,7 @@ export interface OpinionInput {
     Pick<TargetFile, 'path' | 'length' | 'hashes'> | { readonly path: string; readonly absent: true }
   )[];
   readonly wallMilliseconds?: number;
-  /** The worker's module; tests put one here that crashes or is silent. */
+  /** The worker's module; tests give one that crashes or stays silent. */
   readonly entry?: URL;
   /** A folder that only this program writes to; the system's temporary one by default. */
   readonly scratchDirectory?: string;
@@ -50,7 +50,7 @@ export async function secondOpinion(input: OpinionInput): Promise<void> {
 }
 
 /**
- * Both verifiers on these target paths, from the session's shipped root: what the core finds is what tuf-js finds.
+ * Asks both verifiers for these target paths, from the session's shipped root; both must find the same.
  * @returns the core's findings, null for a path that the repository does not have
  * @throws VERIFIERS_DISAGREE VERIFIER_FAILED, and what `lookUp` throws
  */

@@ -14,8 +14,8 @@ export const terminalOf = (command: Command): Terminal => openTerminal({ json: w
 const wantsJson = (command: Command): boolean => command.optsWithGlobals<{ json?: boolean }>().json === true;
 
 /**
- * Parses and runs; resolves to the exit code, which it also sets on the process: of the error, else what the action set. Never throws.
- * Actions take what they need from the command and throw coded errors.
+ * Parses and runs; resolves to the exit code and also sets it on the process. It is that of the error, else the one that the
+ * action set. Never throws. Actions take what they need from the command and throw coded errors.
  */
 export async function runCommand(
   program: Command,
@@ -31,7 +31,7 @@ export async function runCommand(
   let code = 0;
   try {
     await program.parseAsync([...argv], { from: 'user' });
-    // A command that answered with a bad outcome said so itself.
+    // A command with a bad outcome set the exit code itself.
     code = Number(process.exitCode ?? 0);
   } catch (error) {
     const failure = isCommanderError(error) ? usageOf(error, program, argv) : error;
@@ -45,7 +45,7 @@ export async function runCommand(
   return code;
 }
 
-/** Every command: our way of ending and `--json`. */
+/** Gives every command our way of ending and `--json`. */
 function prepare(command: Command, said: string[], print: (text: string) => void): void {
   command.exitOverride();
   command.configureOutput({ writeOut: print, writeErr: (text) => void said.push(text) });

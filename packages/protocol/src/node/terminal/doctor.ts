@@ -1,12 +1,12 @@
 /**
- * `doctor`, the same in all three programs: each brings its list of checks, here they are run and told. A check changes nothing; one
- * that throws is a finding itself, and the next goes on.
+ * `doctor`, the same in all three programs: each brings its list of checks, and this module runs them and prints the findings. A
+ * check changes nothing. A check that throws is itself a finding, and the next one still runs.
  */
 import type { Command } from 'commander';
 import { terminalOf } from './command-line.ts';
 import { describeError } from './terminal.ts';
 
-/** One thing that is wrong, with how to mend it. */
+/** One thing that is wrong, with how to repair it. */
 export interface Diagnosis {
   readonly code: string;
   readonly what: string;
@@ -17,13 +17,13 @@ export interface Diagnosis {
 export interface Findings {
   add(code: string, what: string, mend: string): void;
   has(code: string): boolean;
-  /** Does a part of a check; where it throws, that is a finding, and the check goes on. */
+  /** Runs a part of a check; if it throws, that is a finding, and the check goes on. */
   attempt(work: () => unknown): Promise<void>;
 }
 
 export type Check = (findings: Findings) => unknown;
 
-/** Runs every check, one after the other; findings in the order in which they should be mended. */
+/** Runs every check, one after the other; the findings come in the order in which they should be repaired. */
 export async function diagnose(checks: readonly Check[]): Promise<Diagnosis[]> {
   const found: Diagnosis[] = [];
   const findings: Findings = {

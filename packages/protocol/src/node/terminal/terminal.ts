@@ -1,9 +1,9 @@
 /**
- * What the three programs write. The rules, all of them:
+ * Everything that the three programs write to a terminal. These are all the rules:
  *
  * 1. What was asked for goes to stdout; progress, notes, warnings and errors go to stderr.
  * 2. With `--json` stdout gets exactly one JSON object, as its last line, an error too; notes and progress are silent.
- * 3. An error is `error[CODE]: message`, then `hint: how to mend it`; nothing else, no stack.
+ * 3. An error is `error[CODE]: message`, then `hint: how to repair it`; nothing else, no stack.
  * 4. Text from elsewhere (metadata, servers, file names) never reaches the terminal unescaped.
  * 5. Colours and progress are for terminals; NO_COLOR is honoured.
  * 6. Nothing here ever asks a question.
@@ -29,7 +29,7 @@ export interface TerminalOptions {
 export interface ProgressBar {
   /** Units done so far; draws at most ten times a second. */
   update(done: number): void;
-  /** Takes the line away. */
+  /** Removes the line. */
   end(): void;
 }
 
@@ -37,7 +37,7 @@ export interface Terminal {
   readonly json: boolean;
   /** A line of the answer; nothing with --json. */
   print(line?: string): void;
-  /** Something worth knowing beside the answer; nothing with --json. */
+  /** Something worth knowing in addition to the answer; nothing with --json. */
   note(line: string): void;
   warn(line: string): void;
   /** Rows under headings, aligned; nothing with --json. */
@@ -65,7 +65,7 @@ export function openTerminal(options: TerminalOptions = {}): Terminal {
   };
 }
 
-/** Whether a person can be asked: a terminal on both sides and no `--json`. Who asks does so by a library of its own (rule 6). */
+/** Whether a person can be asked: a terminal on both sides and no `--json`. The caller asks through a library (rule 6). */
 export const canAsk = (terminal: Pick<Terminal, 'json'>): boolean =>
   process.stdin.isTTY === true && process.stdout.isTTY === true && !terminal.json;
 
@@ -109,7 +109,7 @@ function drawProgress(stream: Stream | null, label: string, total: number): Prog
   };
 }
 
-/** What a machine is told of an error. Secrets are never in it: the error base keeps them out. */
+/** The machine-readable form of an error. It never holds secrets: the error base keeps them out. */
 export function describeError(error: unknown): { code: string; message: string; hint: string } {
   if (isCoded(error)) {
     const { code, message, hint } = error;
