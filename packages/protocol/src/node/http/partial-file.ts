@@ -47,6 +47,8 @@ export class PartialFile {
   /** The running write and sync; the descriptor must stay open until they end. */
   #writing: Promise<void> = Promise.resolve();
   #syncing: Promise<void> | null = null;
+  /** The system may report a failed sync only once, and may then show bytes that the disk does not have. */
+  #syncFailure: Error | null = null;
   #unsynced = 0;
   /** Bytes that arrived, written or still in a buffer. */
   done = 0;
@@ -125,12 +127,12 @@ export class PartialFile {
       );
   }
 
-  /** A failure here is not reported; that is left to the last sync. */
   #beginSync(): void {
     this.#unsynced = 0;
     this.#syncing = new Promise((done) =>
-      fdatasync(this.#descriptor, () => {
+      fdatasync(this.#descriptor, (error) => {
         this.#syncing = null;
+        this.#syncFailure ??= error;
         done();
       }),
     );
@@ -151,7 +153,7 @@ export class PartialFile {
     await this.#syncing;
     if (!this.#isGood()) throw tufError('TUF_HASH', `${what} is not the file that signed metadata names`);
     try {
-      fsyncSync(this.#descriptor);
+      this.#sync();
       closeSync(this.#descriptor);
       this.#state = 'closed';
       renameSync(this.#name, this.#file);
@@ -161,10 +163,19 @@ export class PartialFile {
     syncFolder(dirname(this.#file));
   }
 
-  /** After an error: writes what arrived, unless those bytes are themselves the error. */
+  #sync(): void {
+    try {
+      if (this.#syncFailure === null) fsyncSync(this.#descriptor);
+    } catch (error) {
+      this.#syncFailure = error as Error;
+    }
+    if (this.#syncFailure) throw this.#syncFailure;
+  }
+
+  /** After an error: writes what arrived, unless those bytes are themselves the error or could not be synced. */
   async close(error: unknown): Promise<void> {
     if (this.#state !== 'open') return;
-    const wrong = codeOf(error) === 'TUF_HASH' || codeOf(error) === 'SOURCE_TOO_LARGE';
+    const wrong = this.#syncFailure !== null || codeOf(error) === 'TUF_HASH' || codeOf(error) === 'SOURCE_TOO_LARGE';
     this.#state = wrong ? 'dropped' : 'closed';
     try {
       if (!wrong) await this.#flush();
