@@ -1,6 +1,6 @@
 /** Plays a device of the demo and its technicians: Kim, and Lee where two people must sign. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { StageError, type Stage } from './stage.ts';
 
 /** What a device reports about itself at the end. */
@@ -46,6 +46,8 @@ export class Device {
     return this.#stage.path(this.name);
   }
 
+  passwordFile = (person: Person): string => this.#stage.path('secrets', person);
+
   /** Sets the PC up and gives both technicians an account. */
   async make(server: string): Promise<void> {
     const { model, serial } = this.#options;
@@ -61,7 +63,7 @@ export class Device {
       this.#stage.path('signer', 'package'),
     ]);
     for (const person of Object.keys(passwords) as Person[]) {
-      const file = this.#passwordFile(person);
+      const file = this.passwordFile(person);
       if (!existsSync(resolve(file))) writeFileSync(file, `${passwords[person]}\n`, { mode: 0o600 });
       await this.#run(['account', 'add', person, '--printed-name', printed[person], '--password-file', file]);
     }
@@ -173,14 +175,12 @@ export class Device {
     for (const person of Object.keys(passwords) as Person[]) {
       const signed = await this.#ask<{ state: string }>([
         ...['approve', plan.slice(0, 16), '--decisions', decisions, '--account', person],
-        ...['--password-file', this.#passwordFile(person)],
+        ...['--password-file', this.passwordFile(person)],
       ]);
       if (signed.state === 'approved') return true;
     }
     throw new StageError(`${this.name}: plan ${plan} is not approved by two people`);
   }
-
-  #passwordFile = (person: Person): string => join(this.#stage.path('secrets'), person);
 
   #run(args: readonly string[], expect = 0): Promise<unknown> {
     return this.#stage.run('countersign-device', [...args, '--dir', this.folder], { expect });

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { composeComponents } from '../fixtures/component-folders.ts';
+import { writeComponents } from '../fixtures/component-folders.ts';
 import { Device, type Summary } from './device.ts';
 import { Stage, StageError } from './stage.ts';
 import { Vendor } from './vendor.ts';
@@ -32,7 +32,7 @@ function freshFolder(): string {
 async function play(stage: Stage): Promise<Record<string, Summary>> {
   const vendor = new Vendor(stage);
   stage.heading('Prepare: components, and stand-ins for a certificate authority and its time-stamping service');
-  composeComponents(stage.path('components'));
+  writeComponents(stage.path('components'));
   await vendor.startAuthority();
   await vendor.makeRepository();
 

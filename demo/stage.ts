@@ -5,6 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import pc from 'picocolors';
 
 const root = resolve(import.meta.dirname, '..');
@@ -13,6 +14,7 @@ const programs = {
   'countersign-server': 'packages/repo-server/bin/countersign-server.js',
   'countersign-device': 'packages/client/bin/countersign-device.js',
 } as const;
+const readySeconds = 30;
 export type Program = keyof typeof programs;
 
 export interface Ran {
@@ -30,6 +32,13 @@ export interface RunOptions {
   readonly json?: boolean;
 }
 
+export interface StartOptions {
+  /** Given each line that it says. */
+  readonly onLine?: (line: string) => void;
+  /** Told when it has ended after it was ready, whoever ended it. */
+  readonly onEnd?: (code: number) => void;
+}
+
 export class StageError extends Error {}
 
 /** Quotes a word for a shell, so that the line can be pasted. */
@@ -40,6 +49,8 @@ export class Stage {
   readonly directory: string;
   readonly started = performance.now();
   readonly #running = new Set<ChildProcess>();
+  /** Whether `end` was called. */
+  ended = false;
 
   constructor(directory: string) {
     this.directory = directory;
@@ -101,41 +112,34 @@ export class Stage {
     return ended(this.#spawn([join(root, programs[program]), ...args], 'inherit'));
   }
 
-  /** Starts a program that keeps running; resolves with the first line of its output that `ready` recognises. */
+  /** Starts a program that keeps running; resolves with what `ready` recognises in the first line of its output that it does. */
   async start<T>(
     name: string,
     command: readonly string[],
     ready: (line: string) => T | undefined,
-    seconds = 30,
+    { onLine, onEnd }: StartOptions = {},
   ): Promise<T> {
     const child = this.#spawn(command, 'pipe');
     const log = createWriteStream(join(this.directory, 'logs', `${name}.log`), { flags: 'a' });
-    child.stderr!.pipe(log, { end: false });
     return new Promise<T>((found, lost) => {
-      const timer = setTimeout(
-        () => lost(new StageError(`${name} was not ready after ${seconds} s, see logs/${name}.log`)),
-        seconds * 1000,
-      );
-      let buffered = '';
+      const late = `${name} was not ready after ${readySeconds} s, see logs/${name}.log`;
+      const timer = setTimeout(() => lost(new StageError(late)), readySeconds * 1000);
       let done = false;
-      child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-        log.write(text);
-        if (done) return;
-        buffered += text;
-        const lines = buffered.split('\n');
-        buffered = lines.pop()!;
-        for (const line of lines) {
-          const value = ready(line);
-          if (value === undefined) continue;
+      for (const stream of [child.stdout!, child.stderr!])
+        createInterface({ input: stream }).on('line', (line) => {
+          log.write(`${line}\n`);
+          onLine?.(line);
+          const value = done || stream === child.stderr ? undefined : ready(line);
+          if (value === undefined) return;
           done = true;
           clearTimeout(timer);
           found(value);
-          return;
-        }
-      });
-      child.on('exit', (code) => {
+        });
+      child.on('close', (code) => {
         clearTimeout(timer);
+        log.end();
         lost(new StageError(`${name} ended with ${String(code)}, see logs/${name}.log`));
+        if (done) onEnd?.(code ?? 1);
       });
     });
   }
@@ -145,9 +149,10 @@ export class Stage {
     program: Program,
     args: readonly string[],
     ready: (line: string) => T | undefined,
+    options: StartOptions = {},
   ): Promise<T> {
     this.show(program, args);
-    return this.start(name, [join(root, programs[program]), ...args], ready);
+    return this.start(name, [join(root, programs[program]), ...args], ready, options);
   }
 
   /** Resolves when a person ends the demo. */
@@ -157,8 +162,9 @@ export class Stage {
     });
   }
 
-  /** Ends what is still running: first by a request, then by force. */
+  /** Ends what is still running: first by a request, then by force. Nothing starts on this stage afterwards. */
   async end(): Promise<void> {
+    this.ended = true;
     await Promise.all(
       [...this.#running].map(async (child) => {
         child.kill('SIGTERM');
@@ -170,6 +176,7 @@ export class Stage {
   }
 
   #spawn(args: readonly string[], stdio: 'pipe' | 'inherit'): ChildProcess {
+    if (this.ended) throw new StageError('it was ended');
     const child = spawn(process.execPath, [...args], {
       cwd: root,
       stdio: stdio === 'pipe' ? ['ignore', 'pipe', 'pipe'] : 'inherit',

@@ -106,12 +106,23 @@ export class Vendor {
 
   /** Adds and offers packed releases, has both persons sign (here in one command), and publishes. */
   async release(names: readonly string[]): Promise<void> {
+    for (const command of this.#releaseCommands(names)) await this.#sign(command);
+  }
+
+  /** Shows what `release` would type. */
+  showRelease(names: readonly string[]): void {
+    for (const command of this.#releaseCommands(names)) this.#stage.show('countersign', this.#inWorkspace(command));
+  }
+
+  #releaseCommands(names: readonly string[]): string[][] {
     const releases = names.map((name) => (name.includes('@') ? name : `${name}@${process.versions.node}`));
-    await this.#sign(['release', 'add', ...releases]);
-    await this.#sign(['channel', 'offer', ...releases]);
     const keys = people.slice(0, 2).flatMap((person) => [`${person}-components`, `${person}-channels`]);
-    await this.#sign(['change', 'sign', '--key', ...keys, ...this.#secret]);
-    await this.#publish();
+    return [
+      ['release', 'add', ...releases],
+      ['channel', 'offer', ...releases],
+      ['change', 'sign', '--key', ...keys, ...this.#secret],
+      this.#publication,
+    ];
   }
 
   async revoke(release: string): Promise<void> {
@@ -141,12 +152,18 @@ export class Vendor {
   }
 
   async #publish(): Promise<void> {
-    await this.#sign(['publish', '--to', this.url, '--api-key-file', this.#stage.path('secrets', 'api-key')]);
+    await this.#sign(this.#publication);
+  }
+
+  get #publication(): string[] {
+    return ['publish', '--to', this.url, '--api-key-file', this.#stage.path('secrets', 'api-key')];
   }
 
   #sign<T>(args: readonly string[]): Promise<T> {
-    return this.#stage.ask<T>('countersign', [...args, '--workspace', this.#stage.path('signer')]);
+    return this.#stage.ask<T>('countersign', this.#inWorkspace(args));
   }
+
+  #inWorkspace = (args: readonly string[]): string[] => [...args, '--workspace', this.#stage.path('signer')];
 
   get #secret(): string[] {
     return ['--passphrase-file', this.#stage.path('secrets', 'passphrase')];

@@ -8,16 +8,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { isSafeText } from '@countersign/protocol';
-import { bundledNode, componentsFolder, composeComponents, writeComponents } from '../../fixtures/component-folders.ts';
+import { bundledNode, writeComponents } from '../../fixtures/component-folders.ts';
 import { FixtureProgram, isRunning } from '../support/fixture-program.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'countersign-fixtures-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
+const components = join(scratch, 'components');
+writeComponents(components);
 let counter = 0;
 
 function program(t: TestContext, name: string, version: string, place = join(scratch, `place-${counter++}`)) {
   mkdirSync(place, { recursive: true });
-  const made = new FixtureProgram(name, version, place);
+  const made = new FixtureProgram(join(components, name, version), place);
   t.after(() => made.end());
   return made;
 }
@@ -35,39 +37,52 @@ async function start(made: FixtureProgram): Promise<void> {
   assert.equal(code, 0, output);
 }
 
-test('the committed fixtures are what their sources make', () => {
-  const fresh = join(scratch, 'written');
-  writeComponents(fresh);
+test('two generations give the same files with the same bytes', () => {
+  const again = join(scratch, 'again');
+  writeComponents(again);
   const list = (folder: string) =>
-    globSync('**/*.*', { cwd: folder })
+    globSync('**/*', { cwd: folder })
       .filter((name) => statSync(join(folder, name)).isFile())
       .sort();
-  assert.deepEqual(list(fresh), list(componentsFolder));
-  for (const name of list(fresh))
-    assert.deepEqual(readFileSync(join(fresh, name)), readFileSync(join(componentsFolder, name)), name);
+  assert.ok(list(components).length > 150);
+  assert.deepEqual(list(again), list(components));
+  for (const name of list(again))
+    assert.ok(readFileSync(join(again, name)).equals(readFileSync(join(components, name))), name);
+  rmSync(again, { recursive: true });
+});
+
+test('only what is named is written, for the platform that is named', () => {
+  const output = join(scratch, 'some');
+  const folders = writeComponents(output, { only: ['remote-support@2.1.0'], platform: 'win32-x64' });
+  assert.deepEqual(folders, [join(output, 'remote-support', '2.1.0')]);
+  assert.deepEqual(globSync('*/*', { cwd: output }), [join('remote-support', '2.1.0')]);
+  const manifest = readFileSync(join(folders[0]!, 'component.json'), 'utf8');
+  assert.match(manifest, /"platform": "win32-x64"/);
+  assert.match(manifest, /bin\/node\.exe"/);
+  assert.throws(
+    () => writeComponents(output, { only: ['remote-support@9.9.9'] }),
+    /there are .*remote-support@2\.1\.0/,
+  );
 });
 
 test('texts are there in English and Korean and have no unsafe character', () => {
-  const folders = globSync('*/*', { cwd: componentsFolder });
+  const folders = globSync('*/*', { cwd: components });
   assert.ok(folders.length >= 9);
   for (const folder of folders) {
-    const texts = globSync('{notes.*.md,terms/*.md}', { cwd: join(componentsFolder, folder) });
+    const texts = globSync('{notes.*.md,terms/*.md}', { cwd: join(components, folder) });
     assert.ok(texts.includes('notes.en.md') && texts.includes('notes.ko.md'), folder);
-    for (const name of texts) assert.ok(isSafeText(readFileSync(join(componentsFolder, folder, name), 'utf8')), name);
+    for (const name of texts) assert.ok(isSafeText(readFileSync(join(components, folder, name), 'utf8')), name);
   }
 });
 
-test('composed folders carry the real runtime', () => {
-  const output = join(scratch, 'composed');
-  composeComponents(output);
+test('the runtime carries the real executable', () => {
   const node = bundledNode();
-  const file = globSync(`instrument-runtime/${node.version}/base/bin/*`, { cwd: output }).map((name) =>
-    join(output, name),
+  const file = globSync(`instrument-runtime/${node.version}/base/bin/*`, { cwd: components }).map((name) =>
+    join(components, name),
   );
   assert.equal(file.length, 1);
   assert.ok(statSync(file[0]!).size > 100_000_000);
   assert.equal(execFileSync(file[0]!, ['--version'], { encoding: 'utf8' }).trim(), `v${node.version}`);
-  rmSync(output, { recursive: true });
 });
 
 const services = [

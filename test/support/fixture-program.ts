@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { manifestFormat, type Manifest } from '@countersign/protocol';
-import { componentsFolder } from '../../fixtures/component-folders.ts';
 
 export interface GrantLine {
   readonly id: string;
@@ -23,10 +22,14 @@ export class FixtureProgram {
   readonly dataFolder: string;
   readonly grantsFile: string;
 
-  /** `place` is a scratch folder of the test; several versions of one component may share it, one after another. */
-  constructor(name: string, version: string, place: string) {
-    this.folder = join(componentsFolder, name, version);
+  /**
+   * `folder` is a component folder. `place` is a scratch folder of the test; several versions of one component may share it, one
+   * after another.
+   */
+  constructor(folder: string, place: string) {
+    this.folder = folder;
     this.manifest = manifestFormat.check(JSON.parse(readFileSync(join(this.folder, 'component.json'), 'utf8')));
+    const { name } = this.manifest;
     this.dataFolder = join(place, 'data', name);
     this.grantsFile = join(place, `${name}.json`);
     mkdirSync(this.dataFolder, { recursive: true });

@@ -27,6 +27,7 @@ import {
   type Offer,
   type Revocations,
 } from '@countersign/protocol';
+import { dumpWhenTestFails } from './repository-dump.ts';
 import { makeRelease, type ReleaseFiles, type ReleaseOptions } from './release-files.ts';
 import { chainLine, ed25519Key, p256Key, type TestKey } from './signing-keys.ts';
 
@@ -88,6 +89,13 @@ export class PublishedRepository {
       codesign: Buffer.from(this.chains.codesign),
       devices: Buffer.from(this.chains.devices),
     };
+    const { root, codesign, devices } = this.shipped;
+    dumpWhenTestFails(() => [
+      ...this.files,
+      ['package/root.json', root],
+      ['package/codesign.jsonl', codesign],
+      ['package/devices.jsonl', devices],
+    ]);
   }
 
   /** Adds the next line to a chain, signed by the keys of the line before; `publish` puts it out. */

@@ -3,6 +3,7 @@
  * raises versions, signs the documents and stores them. What was published stays, so that a test can also serve old files.
  */
 import { sha256, metadataFileName, serialize, signedBytes } from '@countersign/protocol';
+import { dumpWhenTestFails } from './repository-dump.ts';
 import { makeKey, type TestKey } from './tuf-keys.ts';
 
 type Json = Record<string, unknown>;
@@ -82,6 +83,10 @@ export class RepositorySimulator {
     this.snapshot = { ...this.document('snapshot', 7), meta: {} };
     this.roles.set('targets', { ...this.document('targets', 365), targets: {} });
     this.publish();
+    dumpWhenTestFails(() => [
+      ...[...this.files].map(([name, bytes]) => [`metadata/${name}`, bytes] as const),
+      ...[...this.artifacts].map(([name, bytes]) => [`targets/${name}`, bytes] as const),
+    ]);
   }
 
   private document(type: string, days: number): RoleDocument {

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 
 const root = resolve(import.meta.dirname, '../..');
-const pages = [...globSync('*.md', { cwd: root }), ...globSync('docs/**/*.md', { cwd: root })].sort();
+const pages = globSync(['*.md', 'docs/**/*.md', 'fixtures/*.md'], { cwd: root }).sort();
 const programs: Record<string, string> = {
   countersign: 'packages/signer/bin/countersign.js',
   'countersign-server': 'packages/repo-server/bin/countersign-server.js',
@@ -27,7 +27,8 @@ function* commandLines(): Generator<{ page: string; line: string }> {
   for (const page of pages) {
     const text = readFileSync(join(root, page), 'utf8');
     for (const [, block] of text.matchAll(/```sh\n([\s\S]*?)```/g))
-      for (const line of block!.split('\n')) if (/^countersign(-server|-device)? /.test(line)) yield { page, line };
+      for (const line of block!.split('\n'))
+        if (/^(npx )?countersign(-server|-device)? /.test(line)) yield { page, line: line.replace(/^npx /, '') };
     for (const [, line] of text.matchAll(/`(countersign(?:-server|-device)? [^`]+)`/g)) yield { page, line: line! };
   }
 }

@@ -23,6 +23,7 @@ import {
 import { createAuthority, vendor, type Authority } from '../../../../demo/authority.ts';
 import type { Issued } from '../../../../demo/certificates.ts';
 import type { TimeStamper } from '../../../../demo/time-stamping.ts';
+import { writeComponents } from '../../../../fixtures/component-folders.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
 import { pinnedKey, sampleAuthority } from '../../../../test/support/signed-release.ts';
 import { bundleLine, chainLine, p256Key } from '../../../../test/support/signing-keys.ts';
@@ -37,6 +38,7 @@ import { mergeBundle, signRelease } from './signing.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'countersign-signing-'));
 const packed = join(root, 'packed');
+const sample = writeComponents(join(root, 'sample'), { only: ['remote-support@2.1.0'], platform: 'linux-x64' })[0]!;
 const passphrase = 'correct-horse-battery';
 const pemPassphrase = 'another-passphrase';
 const at = (name: string): string => join(root, name);
@@ -69,8 +71,7 @@ before(async () => {
     { role: 'vendor', identities: ['vendor'], threshold: 1 },
     { role: 'release', identities: ['pinned'], threshold: 1 },
   ];
-  const folder = join(import.meta.dirname, '../../../../fixtures/components/remote-support/2.1.0');
-  await packComponent({ workspace: packed, folder });
+  await packComponent({ workspace: packed, folder: sample });
   trust(chain);
   writeFileSync(at('passphrase.txt'), `${passphrase}\n`);
   writeFileSync(at('pem-passphrase.txt'), `${pemPassphrase}\n`);
@@ -287,9 +288,7 @@ test('two at once both stand', async () => {
 
 test('refuses when the release was packed anew meanwhile', async () => {
   const folder = join(root, 'changed');
-  cpSync(join(import.meta.dirname, '../../../../fixtures/components/remote-support/2.1.0'), folder, {
-    recursive: true,
-  });
+  cpSync(sample, folder, { recursive: true });
   writeFileSync(join(folder, 'base', 'version.json'), '{}');
   const signer = {
     ...other.signer,

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { writeComponents } from '../../../../fixtures/component-folders.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
 import { packComponent } from '../releases/packing.ts';
 import { addSign } from './sign.ts';
@@ -29,7 +30,7 @@ test('a release must be named and packed', async () => {
 });
 
 test('names the flag that is missing', async () => {
-  const folder = join(import.meta.dirname, '../../../../fixtures/components/notification-client/1.4.0');
+  const folder = writeComponents(join(workspace, 'components'), { only: ['notification-client@1.4.0'] })[0]!;
   await packComponent({ workspace, folder });
   const given: string[] = [];
   for (const flag of ['--certificate', '--private-key', '--timestamp-url']) {

@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { manifestFormat, readReleaseTexts, sha256, type Manifest } from '@countersign/protocol';
+import { writeComponents } from '../../../../fixtures/component-folders.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
 import { bundleLine, p256Key } from '../../../../test/support/signing-keys.ts';
 import { addPack } from '../commands/pack.ts';
@@ -33,7 +34,7 @@ import { packComponent } from './packing.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'countersign-packing-'));
 after(() => rmSync(root, { recursive: true, force: true }));
-const sample = join(import.meta.dirname, '../../../../fixtures/components/remote-support/2.1.0');
+const sample = writeComponents(join(root, 'sample'), { only: ['remote-support@2.1.0'], platform: 'linux-x64' })[0]!;
 let count = 0;
 let workspace: string;
 let folder: string;
