@@ -3,7 +3,8 @@
  * service. A part that cannot be looked at is a finding itself.
  */
 import { codeOf } from '@countersign/protocol';
-import { httpSource, type Check, type Findings } from '@countersign/protocol/node';
+import { httpSource } from '@countersign/protocol/node';
+import { type Check, type Findings } from '@countersign/protocol/terminal';
 import { listAccounts } from '../consent/accounts.ts';
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';

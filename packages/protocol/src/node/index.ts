@@ -1,6 +1,4 @@
-/** The Node entry: what the programs share and is not pure. */
-export * from './terminal/command-line.ts';
-export * from './terminal/doctor.ts';
+/** The Node entry: what the programs share and is not pure, beside the terminal, which has an entry of its own. */
 export * from './http/download.ts';
 export * from './http/file-check.ts';
 export * from './files/exclusive-lock.ts';
@@ -9,7 +7,6 @@ export * from './files/shipped-package.ts';
 export * from './node-errors.ts';
 export * from './metadata/recorded-files.ts';
 export { confirmTargets, secondOpinion, type OpinionInput } from './metadata/second-verifier.ts';
-export * from './terminal/terminal.ts';
 export { packArchive, type ArchiveOptions } from './archive/pack.ts';
 export { type ExpectedArchive } from './archive/archive-share.ts';
 export { type UnpackedFile } from './archive/tree-writer.ts';
