@@ -17,7 +17,7 @@ import {
   type ExpectedSigner,
   type SignedArtifact,
 } from '@countersign/protocol';
-import { exitCode, printError } from '@countersign/protocol/node';
+import { exitCode, printError } from '@countersign/protocol/terminal';
 
 const maximumFile = 16 << 20;
 const fail = (message: string): Error =>

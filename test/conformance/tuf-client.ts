@@ -20,7 +20,6 @@ import {
   isComplete,
   lookUp,
   makeFolder,
-  printError,
   readIfPresent,
   refresh,
   restoreRoot,
@@ -28,6 +27,7 @@ import {
   writeDurable,
   type MetadataSession,
 } from '@countersign/protocol/node';
+import { printError } from '@countersign/protocol/terminal';
 
 const fail = (message: string): Error =>
   new CountersignError('USAGE', message, 'see the head of test/conformance/tuf-client.ts');

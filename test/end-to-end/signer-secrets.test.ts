@@ -7,13 +7,13 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { createAuthority, vendor } from '../../demo/authority.ts';
 import { issuerText } from '../../demo/certificates.ts';
 import { decryptKeyFile, readPublicKeyFile } from '../../packages/signer/src/keys/key-files.ts';
 import { locateKey } from '../../packages/signer/src/keys/key-uris.ts';
 import { newTeam, passphrase, type ReleaseTeam } from '../support/release-team.ts';
-import { addCommands } from '../support/signer-program.ts';
+import { signerProgram } from '../../packages/signer/src/program.ts';
 
 const pemPassphrase = 'nine herons polish brass';
 let team: ReleaseTeam;
@@ -60,7 +60,7 @@ test('no passphrase, private key or API key is in what any command says, nor in 
   writeFileSync(path('leaf.key'), leaf.key.export({ type: 'pkcs8', format: 'pem', ...cipher }));
   writeFileSync(path('pem-passphrase'), `${pemPassphrase}\n`);
   const ran = new Set<string>();
-  const names = leaves(addedCommands());
+  const names = leaves(signerProgram());
   const run = async (expected: number, ...words: string[]): Promise<void> => {
     const name = names.find((one) => `${words.join(' ')} `.startsWith(`${one} `));
     assert.ok(name, words.join(' '));
@@ -169,9 +169,3 @@ test('no passphrase, private key or API key is in what any command says, nor in 
   const pem = (JSON.parse(online) as { snapshot: string }).snapshot;
   assert.ok(formsOf(createPrivateKey(pem)).some((form) => online.includes(form)));
 });
-
-function addedCommands(): Command {
-  const command = new Command('countersign');
-  addCommands(command);
-  return command;
-}

@@ -1,6 +1,6 @@
-/** Runs one command of a program inside the test and captures all its output. */
-import { Command } from 'commander';
-import { runCommand } from '../../packages/protocol/src/node/index.ts';
+/** Runs one command of `countersign` inside the test and captures all its output. */
+import { runCommand } from '../../packages/protocol/src/node/terminal.ts';
+import { signerProgram } from '../../packages/signer/src/program.ts';
 
 export interface CommandOutput {
   readonly code: number;
@@ -12,15 +12,8 @@ export interface CommandOutput {
 
 type Write = typeof process.stdout.write;
 
-/**
- * `register` adds the command; `argv` begins with `--workspace DIR`. One at a time, because it replaces the process's own output.
- */
-export async function commandOutput(
-  register: (program: Command) => void,
-  argv: readonly string[],
-): Promise<CommandOutput> {
-  const program = new Command('countersign').option('--workspace <dir>', 'the workspace', '.');
-  register(program);
+/** One at a time, because it replaces the process's own output. */
+export async function commandOutput(argv: readonly string[]): Promise<CommandOutput> {
   const said = { stdout: '', stderr: '' };
   const streams = ['stdout', 'stderr'] as const;
   const originals = streams.map((name) => process[name].write);
@@ -32,7 +25,7 @@ export async function commandOutput(
       return true;
     }) as Write;
   try {
-    const code = await runCommand(program, argv);
+    const code = await runCommand(signerProgram(), argv);
     process.exitCode = 0;
     return {
       code,

@@ -5,18 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
 import { sha256 } from '@countersign/protocol';
-import { addAuthorityCommands } from '../../packages/signer/src/commands/authority.ts';
-import { addChangeCommands } from '../../packages/signer/src/commands/change.ts';
-import { addInit } from '../../packages/signer/src/commands/init.ts';
-import { addKeyCommands } from '../../packages/signer/src/commands/key.ts';
-import { addPack } from '../../packages/signer/src/commands/pack.ts';
-import { addPublishCommands } from '../../packages/signer/src/commands/publish.ts';
-import { addReleaseCommands } from '../../packages/signer/src/commands/release.ts';
-import { addRoleCommands } from '../../packages/signer/src/commands/role.ts';
-import { addSign } from '../../packages/signer/src/commands/sign.ts';
-import { addStatusCommands } from '../../packages/signer/src/commands/status.ts';
 import { Workspace } from '../../packages/signer/src/workspace/workspace.ts';
 import { commandOutput } from './command-output.ts';
 
@@ -119,25 +108,16 @@ export class SignerProgram {
 
   /** The command inside this process, as a person runs it; its exit code. */
   async quickWords(...args: string[]): Promise<number> {
-    const { code, out, err } = await commandOutput(addCommands, ['--workspace', this.workspace, ...args]);
+    const { code, out, err } = await commandOutput(['--workspace', this.workspace, ...args]);
     this.said.push(out, err);
     return code;
   }
 
   async #inside(args: readonly string[]): Promise<{ code: number; json: Answer['json']; text: string }> {
-    const output = await commandOutput(addCommands, ['--workspace', this.workspace, ...args, '--json']);
+    const output = await commandOutput(['--workspace', this.workspace, ...args, '--json']);
     this.said.push(output.out, output.err);
     return { code: output.code, json: output.json(), text: `${args.join(' ')}\n${output.out}${output.err}` };
   }
-}
-
-/** Every command of the program. */
-export function addCommands(command: Command): void {
-  for (const add of [
-    ...[addInit, addKeyCommands, addPack, addSign, addReleaseCommands],
-    ...[addAuthorityCommands, addRoleCommands, addChangeCommands, addPublishCommands, addStatusCommands],
-  ])
-    add(command);
 }
 
 /** Every file of a workspace that counts, with its digest; leaves out the lock and old states. */

@@ -2,7 +2,7 @@
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { codeOf } from '@countersign/protocol';
-import { describeError } from '@countersign/protocol/node';
+import { describeError } from '@countersign/protocol/terminal';
 import { serverErrorTable } from './errors.ts';
 import type { Publications } from './publication.ts';
 import type { PublisherList } from './publishers.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { diagnose } from '@countersign/protocol/node';
+import { diagnose } from '@countersign/protocol/terminal';
 import { PublishedRepository } from '../../../test/support/published-repository.ts';
 import { makeServerFolder } from '../../../test/support/publishing.ts';
 import { serverChecks } from './doctor.ts';

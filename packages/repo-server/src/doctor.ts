@@ -1,7 +1,8 @@
 /** Finds what is wrong with a server's folder, and how to repair each finding. Reads only; works while a server runs. */
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { shippedFiles, type Check } from '@countersign/protocol/node';
+import { shippedFiles } from '@countersign/protocol/node';
+import { type Check } from '@countersign/protocol/terminal';
 import { serverError } from './errors.ts';
 import { readOnlineKeys } from './online-keys.ts';
 import { PublishedMetadata } from './published-metadata.ts';

@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { codeOf, readChain, sha256, trustRoot } from '@countersign/protocol';
 import {
-  describeError,
   makeFolder,
   readIfPresent,
   readShippedFile,
@@ -16,6 +15,7 @@ import {
   type ShippedFile,
   type ShippedPackage,
 } from '@countersign/protocol/node';
+import { describeError } from '@countersign/protocol/terminal';
 import { buildApp, usualLimits, type Limits } from './app.ts';
 import { serverError } from './errors.ts';
 import { lockInstance } from './instance-lock.ts';

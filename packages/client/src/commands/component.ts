@@ -1,43 +1,15 @@
-/** `countersign-device path|exec`: finds or runs an installed component by its name; folders in use never move. */
-import { spawn } from 'node:child_process';
+/** `countersign-device path|exec`. */
+import { later } from '@countersign/protocol/terminal';
 import type { Command } from 'commander';
-import { codeOf } from '@countersign/protocol';
-import { clientError } from '../device/errors.ts';
-import { baseOf, currentGeneration, findComponent } from '../generations/generations.ts';
-import { commandOf } from '../installing/hooks.ts';
-import { withDevice } from './session.ts';
+
+const actions = () => import('../actions/component.ts');
 
 export function addComponentCommands(program: Command): void {
-  program
-    .command('path <component>')
-    .description('the folder of the running release')
-    .action((name: string, _: unknown, command: Command) =>
-      withDevice(command, (device, terminal) => {
-        const component = findComponent(currentGeneration(device), name);
-        const { version, release } = component;
-        const path = baseOf(component).folder;
-        terminal.answer({ component: name, version, release, path }, () => terminal.print(path));
-      }),
-    );
+  program.command('path <component>').description('the folder of the running release').action(later(actions, 'path'));
   program
     .command('exec <component> [program...]')
     .description(
       "run a program of the running release with the component's environment: exec NAME -- bin/tool --option",
     )
-    .action((name: string, argv: string[], _: unknown, command: Command) =>
-      withDevice(command, async (device) => {
-        const generation = currentGeneration(device);
-        const component = findComponent(generation, name);
-        const run = commandOf(device, generation!, component, argv);
-        process.exitCode = await new Promise<number>((ended, failed) => {
-          const child = spawn(run.file, run.arguments, { cwd: run.directory, env: run.environment, stdio: 'inherit' });
-          child.on('error', (cause) =>
-            failed(
-              clientError('COMMAND_ENDED', `${run.file} cannot be started: ${codeOf(cause) ?? 'failed'}`, { cause }),
-            ),
-          );
-          child.on('close', (code) => ended(code ?? 1));
-        });
-      }),
-    );
+    .action(later(actions, 'exec'));
 }

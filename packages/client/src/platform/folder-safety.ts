@@ -7,16 +7,10 @@
  */
 import { execFileSync } from 'node:child_process';
 import { lstatSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { codeOf } from '@countersign/protocol';
 import { platformError } from './platform-errors.ts';
-
-/** The default device folder. */
-export function defaultDirectory(): string {
-  if (process.platform === 'win32') return join(process.env.ProgramData ?? 'C:\\ProgramData', 'Countersign');
-  return process.geteuid?.() === 0 ? '/var/lib/countersign' : join(homedir(), '.local', 'share', 'countersign');
-}
 
 /** Does nothing if the folder does not exist. @throws DEVICE_FOLDER_UNSAFE */
 export function checkFolder(folder: string): void {

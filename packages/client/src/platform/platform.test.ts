@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { freeBytes } from './disk.ts';
-import { checkFolder, defaultDirectory, isTrustedOwner, isTrustedSid, ownerOfSddl } from './folder-safety.ts';
+import { defaultDirectory } from './default-directory.ts';
+import { checkFolder, isTrustedOwner, isTrustedSid, ownerOfSddl } from './folder-safety.ts';
 import { killIfSame, runToEnd, type ProcessIdentity } from './processes.ts';
 import { removeTree } from './removal.ts';
 

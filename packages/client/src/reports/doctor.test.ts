@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { diagnose } from '@countersign/protocol/node';
+import { diagnose } from '@countersign/protocol/terminal';
 import { installedApp } from '../../../../test/support/installed-app.ts';
 import { scratchDevice } from '../../../../test/support/scratch-device.ts';
 import { overwriteRows } from '../../../../test/support/tampering.ts';

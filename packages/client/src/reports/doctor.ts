@@ -2,7 +2,8 @@
  * Finds what is wrong with a device, and how to repair each finding. Changes nothing and needs no lock, so it works while the
  * service runs. A part that cannot be checked is itself a finding.
  */
-import { httpSource, type Check, type Findings } from '@countersign/protocol/node';
+import { httpSource } from '@countersign/protocol/node';
+import { type Check, type Findings } from '@countersign/protocol/terminal';
 import { listAccounts } from '../consent/accounts.ts';
 import { openAlerts } from '../device/alerts.ts';
 import { verifyAudit } from '../device/audit.ts';

@@ -5,7 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, CountersignError, timeText } from '@countersign/protocol';
-import { describeError } from '@countersign/protocol/node';
+import { describeError } from '@countersign/protocol/terminal';
 import { withLock, type Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
 import { writeGrants } from '../generations/grants.ts';

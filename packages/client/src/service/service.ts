@@ -6,7 +6,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '@countersign/protocol';
-import { describeError } from '@countersign/protocol/node';
+import { describeError } from '@countersign/protocol/terminal';
 import { withLock, type Device } from '../device/device.ts';
 import { approvedPlan, installApproved } from '../installing/install-flow.ts';
 import { recover } from '../installing/recovery.ts';

@@ -5,7 +5,8 @@
  * Proxies come from the environment (HTTPS_PROXY, NO_PROXY); loopback never goes through one.
  */
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
-import { EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import type { Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { undici } from '@countersign/protocol/node';
 import type { Device } from '../device/device.ts';
 import { readSetting, type RequestLimits } from '../device/settings.ts';
 import { trustError } from './trust-errors.ts';
@@ -115,7 +116,7 @@ function openAgent(device: Device): EnvHttpProxyAgent {
     timeout: 15_000,
     ...(secure ? { secureContext: secureContext(device) } : {}),
   };
-  return new EnvHttpProxyAgent({
+  return new (undici().EnvHttpProxyAgent)({
     noProxy: [...loopback, process.env.no_proxy ?? process.env.NO_PROXY ?? ''].filter(Boolean).join(','),
     connect: tls,
     requestTls: tls,

@@ -1,6 +1,4 @@
-/** The Node entry: what the programs share that is not pure. */
-export * from './terminal/command-line.ts';
-export * from './terminal/doctor.ts';
+/** The Node entry: what the programs share that is not pure, except the terminal, which has an entry of its own. */
 export * from './http/download.ts';
 export * from './http/file-check.ts';
 export * from './files/exclusive-lock.ts';
@@ -9,7 +7,6 @@ export * from './files/shipped-package.ts';
 export * from './node-errors.ts';
 export * from './metadata/recorded-files.ts';
 export { confirmTargets, secondOpinion, type OpinionInput } from './metadata/second-verifier.ts';
-export * from './terminal/terminal.ts';
 export { packArchive, type ArchiveOptions } from './archive/pack.ts';
 export { type ExpectedArchive } from './archive/archive-share.ts';
 export { type UnpackedFile } from './archive/tree-writer.ts';
@@ -17,6 +14,7 @@ export { unpackArchive, type UnpackOptions } from './archive/unpack.ts';
 export { verifyTree } from './archive/verify-tree.ts';
 export * from './http/fetch-document.ts';
 export * from './http/http-response.ts';
+export * from './http/undici.ts';
 export * from './metadata/memory-store.ts';
 export * from './metadata/metadata-client.ts';
 export { restoreRoot } from './metadata/metadata-restore.ts';

@@ -1,12 +1,6 @@
-/** `countersign-server doctor`: works while a server runs. */
-import { addDoctorCommand, diagnose } from '@countersign/protocol/node';
+/** `countersign-server doctor`. */
+import { addDoctorCommand } from '@countersign/protocol/terminal';
 import type { Command } from 'commander';
-import { serverChecks } from '../doctor.ts';
-import { DirectoryStore } from '../repository-stores/directory.ts';
-import { directoryOf } from './session.ts';
 
 export const addDoctor = (program: Command): void =>
-  addDoctorCommand(program, (command) => {
-    const directory = directoryOf(command);
-    return diagnose(serverChecks(directory, (folder) => new DirectoryStore(folder), new Date()));
-  });
+  addDoctorCommand(program, async (command) => (await import('../actions/doctor.ts')).doctor(command));

@@ -28,7 +28,6 @@ import { commandOutput } from '../../../../test/support/command-output.ts';
 import { pinnedKey, sampleAuthority } from '../../../../test/support/signed-release.ts';
 import { bundleLine, chainLine, p256Key } from '../../../../test/support/signing-keys.ts';
 import { emptyTargets } from '../change/change-edits.ts';
-import { addSign } from '../commands/sign.ts';
 import { generateKeyFiles, insecureScryptWorkFactor, publicKeyOf } from '../keys/key-files.ts';
 import { namedKeyFile, readPublicKey } from '../keys/key-uris.ts';
 import { bundlesFile, readArtifact, type Signatures } from '../releases/artifacts.ts';
@@ -117,7 +116,7 @@ const said: string[] = [];
 /** Shows every stack and cause, so that a secret in one would be found. */
 process.env.COUNTERSIGN_DEBUG = '1';
 async function sign(...words: string[]) {
-  const output = await commandOutput(addSign, ['--workspace', workspace, 'sign', 'remote-support@2.1.0', ...words]);
+  const output = await commandOutput(['--workspace', workspace, 'sign', 'remote-support@2.1.0', ...words]);
   said.push(output.out, output.err);
   return output;
 }
@@ -251,7 +250,7 @@ test('refuses to sign what is not as it was packed', async () => {
     await refuses('ARTIFACT_DAMAGED', ...pinned);
     writeFileSync(file, good);
   }
-  assert.equal((await commandOutput(addSign, ['--workspace', workspace, 'sign', 'nobody@1.0.0', ...pinned])).code, 1);
+  assert.equal((await commandOutput(['--workspace', workspace, 'sign', 'nobody@1.0.0', ...pinned])).code, 1);
 });
 
 test('refuses a private key that signs something else', async () => {

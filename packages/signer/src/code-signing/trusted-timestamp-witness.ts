@@ -5,9 +5,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import * as asn1 from 'asn1js';
 import * as pkijs from 'pkijs';
-import { request } from 'undici';
 import type { Witness } from '@sigstore/sign';
 import { codeOf, escapeText } from '@countersign/protocol';
+import { undici } from '@countersign/protocol/node';
 import { codeSigningError } from './code-signing-errors.ts';
 
 const sha256Oid = '2.16.840.1.101.3.4.2.1';
@@ -65,7 +65,7 @@ async function fetchTimestamp(url: string, signature: Uint8Array): Promise<Buffe
 
 async function post(url: string, body: Buffer, wrong: (what: string, cause?: unknown) => Error): Promise<Buffer> {
   try {
-    const response = await request(url, {
+    const response = await undici().request(url, {
       method: 'POST',
       headers: { 'content-type': 'application/timestamp-query', accept: 'application/timestamp-reply' },
       body,

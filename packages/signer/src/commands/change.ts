@@ -1,137 +1,28 @@
 /** `countersign change show|sign|export|import|discard|rebase`. */
+import { later } from '@countersign/protocol/terminal';
 import type { Command } from 'commander';
-import { terminalOf, writeDurable, type Terminal } from '@countersign/protocol/node';
-import { changeFileFormat, readChangeFile } from '../change/change-file.ts';
-import { changeState, isEmpty, signChange, type ChangeState } from '../change/change-signing.ts';
-import { exportChange, importChange } from '../change/change-transfer.ts';
-import { describeChange } from '../change/change-words.ts';
-import { openKeys } from '../keys/key-uris.ts';
-import { addKeyOptions, passphrasesOf, type KeyOptions } from '../keys/passphrases.ts';
-import { rebaseChange } from '../publishing/change-rebase.ts';
-import { keepPackage } from '../publishing/shipped-package.ts';
-import { signerError } from '../workspace/errors.ts';
-import { editWorkspace, openOrCreateWorkspace, withWorkspaceLock } from '../workspace/workspace-editing.ts';
-import type { Workspace } from '../workspace/workspace.ts';
-import { changeWorkspace, givenList, keyNames, withWorkspace, workspaceFolder } from './session.ts';
+import { addKeyOptions } from './key-options.ts';
+
+const actions = () => import('../actions/change.ts');
 
 export function addChangeCommands(program: Command): void {
   const change = program.command('change').description('the pending change: what it does, who signs it');
   change
     .command('show')
     .description('what the change does to devices, then who has signed')
-    .action((_: unknown, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
-        const effects = describeChange(workspace);
-        const state = changeState(workspace);
-        terminal.answer({ effects, ...state }, () => {
-          if (isEmpty(workspace)) return terminal.print('nothing is pending');
-          for (const line of effects) terminal.print(line);
-          terminal.print();
-          printState(workspace, terminal, state);
-        });
-      }),
-    );
-  addKeyOptions(change.command('sign').description('sign whatever these keys may sign')).action(
-    (options: KeyOptions, command: Command) =>
-      changeWorkspace(command, async (workspace, terminal) => {
-        const uris = await givenList(terminal, options.key, '--key', 'Keys that sign');
-        const keys = await openKeys(workspace.directory, uris, passphrasesOf(command, options));
-        const signed = await signChange(workspace, keys, new Date());
-        const { complete } = changeState(workspace);
-        return () =>
-          terminal.answer({ signed, complete }, () => {
-            const nameOf = keyNames(workspace);
-            for (const { item, keyid } of signed) terminal.print(`signed ${item} with ${nameOf(keyid)}`);
-            terminal.note(
-              complete ? 'next: countersign publish --to URL' : 'still lacks signatures: countersign change show',
-            );
-          });
-      }),
-  );
+    .action(later(actions, 'show'));
+  addKeyOptions(change.command('sign').description('sign whatever these keys may sign')).action(later(actions, 'sign'));
   change
     .command('export <file>')
     .description('write the change into a file, for others to review and sign')
-    .action((file: string, _: unknown, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
-        if (isEmpty(workspace)) throw signerError('CHANGE_EMPTY', `nothing is pending in ${workspace.directory}`);
-        const change = exportChange(workspace);
-        const bytes = changeFileFormat.serialize(change);
-        writeDurable(file, bytes);
-        const { sha256 } = change;
-        terminal.answer({ file, bytes: bytes.length, sha256 }, () => {
-          terminal.print(`${file} written`);
-          terminal.note(`whoever imports it is told the same: sha256 ${sha256}`);
-        });
-      }),
-    );
+    .action(later(actions, 'exportTo'));
   change
     .command('import <file>')
     .description('take over a change, or the signatures that others made')
-    .action(async (file: string, _: unknown, command: Command) => {
-      const terminal = terminalOf(command);
-      const change = readChangeFile(file);
-      // A person who only reviews and signs has no workspace yet.
-      const workspace = openOrCreateWorkspace(workspaceFolder(command));
-      const imported = await withWorkspaceLock(workspace, async () => {
-        const taken = await editWorkspace(workspace, (copy) => importChange(copy, change));
-        keepPackage(workspace);
-        return { ...taken, sha256: change.sha256 };
-      });
-      terminal.answer(imported, () => {
-        const { signatures, roles, sha256 } = imported;
-        terminal.print(`${signatures} signatures taken over, ${roles.length} parts: ${roles.join(', ')}`);
-        terminal.note(`whoever exported it was told the same: sha256 ${sha256}`);
-      });
-    });
-  change
-    .command('discard')
-    .description('drop the pending change')
-    .action((_: unknown, command: Command) =>
-      withWorkspace(command, async (workspace, terminal) => {
-        const dropped = workspace.pendingRoles();
-        await editWorkspace(workspace, (copy) => copy.discardChange());
-        terminal.answer({ dropped }, () => terminal.print('the change is dropped; what is published stays'));
-      }),
-    );
+    .action(later(actions, 'importFrom'));
+  change.command('discard').description('drop the pending change').action(later(actions, 'discard'));
   change
     .command('rebase <place>')
     .description('take what is published now (URL or folder) and make the change again on top of it')
-    .action((place: string, _: unknown, command: Command) =>
-      changeWorkspace(command, async (workspace, terminal) => {
-        const rebased = await rebaseChange(workspace, place, new Date());
-        return () =>
-          terminal.answer(rebased, () =>
-            terminal.print(
-              rebased.roles.length === 0
-                ? 'up to date with what is published; nothing is left of the change'
-                : `made again: ${rebased.roles.join(', ')}; sign it anew`,
-            ),
-          );
-      }),
-    );
-}
-
-/** A row for each thing to sign. */
-export function printState(workspace: Workspace, terminal: Terminal, { roles, lines }: ChangeState): void {
-  const nameOf = keyNames(workspace);
-  const names = (ids: readonly string[]): string => ids.map(nameOf).join(', ');
-  const rows = [
-    ...lines.map(({ authority, version, signed, missing, complete }) => [
-      `${authority} authority`,
-      String(version),
-      complete ? 'enough' : 'NOT ENOUGH',
-      names(signed),
-      names(missing),
-    ]),
-    ...roles.flatMap(({ role, version, demands }) =>
-      demands.map(({ by, threshold, signed, missing }) => [
-        demands.length > 1 ? `${role} (by ${by})` : role,
-        String(version),
-        `${Math.min(signed.length, threshold)} of ${threshold}`,
-        names(signed),
-        names(missing),
-      ]),
-    ),
-  ];
-  terminal.table(['role', 'version', 'signed', 'by', 'could still sign'], rows);
+    .action(later(actions, 'rebase'));
 }

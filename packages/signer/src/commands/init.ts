@@ -1,27 +1,8 @@
-/** `countersign init`: the workspace and the first change of a repository. */
-import { join } from 'node:path';
+/** `countersign init`. */
+import { later } from '@countersign/protocol/terminal';
 import type { Command } from 'commander';
-import { terminalOf } from '@countersign/protocol/node';
-import { bootstrap, readPublicOnlineKeys, type Bootstrap } from '../change/bootstrap.ts';
-import { signChange } from '../change/change-signing.ts';
-import { readDraft } from '../change/drafts.ts';
-import { openKeys } from '../keys/key-uris.ts';
-import { addKeyOptions, passphrasesOf, type KeyOptions } from '../keys/passphrases.ts';
-import { roleKeys, type RoleKeys } from '../keys/role-keys.ts';
-import { keepPackage } from '../publishing/shipped-package.ts';
-import { createWorkspace, editWorkspace, withWorkspaceLock } from '../workspace/workspace-editing.ts';
-import { given, givenList, workspaceFolder } from './session.ts';
-
-const fixedRoles = ['root', 'targets', 'authority', 'revocations', 'channels'] as const;
-const usualThresholds = { root: '2', targets: '2', authority: '2', revocations: '1', channels: '2' } as const;
-
-interface InitOptions extends KeyOptions {
-  readonly onlineKeys?: string;
-  readonly codesign?: string;
-  readonly devices?: string;
-  readonly channel: string;
-  readonly [option: string]: unknown;
-}
+import { fixedRoles, usualThresholds } from '../actions/first-roles.ts';
+import { addKeyOptions } from './key-options.ts';
 
 export function addInit(program: Command): void {
   const init = program
@@ -35,51 +16,5 @@ export function addInit(program: Command): void {
     init
       .option(`--${role} <key...>`, `keys of the role ${role}`)
       .option(`--${role}-threshold <number>`, `how many of them must sign (usual: ${usualThresholds[role]})`);
-  addKeyOptions(init).action(run);
-}
-
-async function run(options: InitOptions, command: Command): Promise<void> {
-  const terminal = terminalOf(command);
-  const folder = workspaceFolder(command);
-  const workspace = createWorkspace(folder);
-  await withWorkspaceLock(workspace, async () => {
-    const roles = {} as Record<(typeof fixedRoles)[number], RoleKeys>;
-    for (const role of fixedRoles) {
-      const names = await givenList(
-        terminal,
-        options[role] as string[] | undefined,
-        `--${role}`,
-        `Keys of the role ${role}`,
-      );
-      const asked = options[`${role}Threshold`] as string | undefined;
-      const usual = String(Math.min(Number(usualThresholds[role]), names.length));
-      roles[role] = roleKeys(folder, role, names, Number(asked ?? usual));
-    }
-    const online = await given(terminal, options.onlineKeys, '--online-keys', 'File with the online keys');
-    const codesign = await given(terminal, options.codesign, '--codesign', 'Draft of the code-signing authority');
-    const devices = await given(terminal, options.devices, '--devices', 'Draft of the devices policy');
-    const first: Bootstrap = {
-      roles,
-      online: readPublicOnlineKeys(online),
-      codesign: readDraft(workspace, 'codesign', codesign),
-      devices: readDraft(workspace, 'devices', devices),
-      channel: options.channel,
-    };
-    const now = new Date();
-    const keys = options.key ? await openKeys(folder, options.key, passphrasesOf(command, options)) : [];
-    const signed = await editWorkspace(workspace, (copy) => {
-      copy.discardChange();
-      bootstrap(copy, first, now);
-      return keys.length > 0 ? signChange(copy, keys, now) : [];
-    });
-    keepPackage(workspace);
-    terminal.answer({ workspace: workspace.directory, signed }, () => {
-      terminal.print(`workspace made in ${workspace.directory}`);
-      if (signed.length === 0) terminal.print('next: countersign change sign --key KEY...');
-      else
-        terminal.print(
-          `${signed.length} signatures made; what ships with a device: ${join(workspace.directory, 'package')}`,
-        );
-    });
-  });
+  addKeyOptions(init).action(later(() => import('../actions/init.ts'), 'init'));
 }

@@ -7,7 +7,6 @@ import { after, test } from 'node:test';
 import { keyIdOf } from '@countersign/protocol';
 import { commandOutput } from '../../../../test/support/command-output.ts';
 import { readPublicKey } from '../keys/key-uris.ts';
-import { addKeyCommands } from './key.ts';
 
 const workspace = mkdtempSync(join(tmpdir(), 'countersign-key-command-'));
 after(() => rmSync(workspace, { recursive: true, force: true }));
@@ -15,7 +14,7 @@ const passphrase = 'correct-horse-battery';
 const passphraseFile = join(workspace, 'passphrase.txt');
 writeFileSync(passphraseFile, `${passphrase}\n`);
 
-const run = (...words: string[]) => commandOutput(addKeyCommands, ['--workspace', workspace, ...words]);
+const run = (...words: string[]) => commandOutput(['--workspace', workspace, ...words]);
 const generate = (...words: string[]) =>
   run('key', 'generate', ...words, '--passphrase-file', passphraseFile, '--insecure-fast-scrypt-for-demo', '--json');
 

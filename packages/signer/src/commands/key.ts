@@ -1,30 +1,11 @@
 /** `countersign key generate | list | show`. */
-import { resolve } from 'node:path';
-import { canAsk, terminalOf } from '@countersign/protocol/node';
+import { later } from '@countersign/protocol/terminal';
 import { Option, type Command } from 'commander';
-import { escapeText, keyIdOf } from '@countersign/protocol';
-import {
-  describeKey,
-  generateKeyFiles,
-  insecureScryptWorkFactor,
-  keyTypes,
-  readPublicKeyFile,
-  scryptWorkFactor,
-  type KeyType,
-} from '../keys/key-files.ts';
-import { listKeys, locateKey, namedKeyFile, readPublicKey } from '../keys/key-uris.ts';
-import { askNewPassphrase, askSecret, readPassphraseFile } from '../keys/passphrases.ts';
+import type { KeyType } from '../keys/key-files.ts';
 
-interface GenerateOptions {
-  readonly type: KeyType;
-  readonly passphraseFile?: string;
-  readonly insecureFastScryptForDemo?: true;
-}
+const actions = () => import('../actions/key.ts');
+const keyTypes: readonly KeyType[] = ['ed25519', 'ecdsa', 'rsa'];
 
-const workspaceOf = (command: Command): string =>
-  resolve(command.optsWithGlobals<{ workspace?: string }>().workspace ?? '.');
-
-/** The private half is only ever in the encrypted file; what is printed here may be given to anyone. */
 export function addKeyCommands(program: Command): void {
   const group = program.command('key').description('make and show the keys that sign');
   group
@@ -37,65 +18,11 @@ export function addKeyCommands(program: Command): void {
       '--insecure-fast-scrypt-for-demo',
       'protect the key so weakly that a stolen file is soon opened: for demos only',
     )
-    .action(generate);
-  group.command('list').description('list the keys of this workspace').action(list);
+    .action(later(actions, 'generate'));
+  group.command('list').description('list the keys of this workspace').action(later(actions, 'list'));
   group
     .command('show')
     .description('show the public half of a key, its key id, and the digest by which it is revoked')
     .argument('<key>', 'a NAME in keys, or a key URI')
-    .action(show);
-}
-
-async function generate(names: string[], options: GenerateOptions, command: Command): Promise<void> {
-  const workspace = workspaceOf(command);
-  const terminal = terminalOf(command);
-  const keys = names.map((name) => ({ file: namedKeyFile(workspace, name), type: options.type }));
-  const passphrase =
-    options.passphraseFile === undefined
-      ? await askNewPassphrase(names.join(', '), canAsk(terminal) ? askSecret : null)
-      : readPassphraseFile(options.passphraseFile);
-  const insecure = options.insecureFastScryptForDemo === true;
-  if (insecure) terminal.warn('these keys are protected for a demo only: never sign anything real with them');
-  const made = await generateKeyFiles(keys, passphrase, insecure ? insecureScryptWorkFactor : scryptWorkFactor);
-  const answer = made.map((key, index) => ({
-    name: names[index]!,
-    uri: `file:keys/${names[index]!}.age`,
-    publicFile: keys[index]!.file.publicFile,
-    ...describeKey(key),
-  }));
-  terminal.answer({ keys: answer }, () => {
-    for (const { name, uri, keyid } of answer) terminal.print(`${name}: ${uri}, key id ${keyid}`);
-    terminal.print('keep a copy of the .age files in another place; give the .pub.json files to who needs them');
-  });
-}
-
-function list(_options: unknown, command: Command): void {
-  const terminal = terminalOf(command);
-  const keys = listKeys(workspaceOf(command)).map(({ name, file, held }) => ({
-    name,
-    held,
-    ...describeKey(readPublicKeyFile(file.publicFile)),
-  }));
-  terminal.answer({ keys }, () => {
-    if (keys.length === 0) return terminal.print('no keys yet: countersign key generate NAME');
-    terminal.table(
-      ['name', 'private half', 'type', 'key id'],
-      keys.map(({ name, held, scheme, keyid }) => [name, held ? 'here' : 'elsewhere', scheme, keyid]),
-    );
-  });
-}
-
-function show(uri: string, _options: unknown, command: Command): void {
-  const workspace = workspaceOf(command);
-  const terminal = terminalOf(command);
-  const key = readPublicKey(workspace, uri);
-  const { publicFile } = locateKey(workspace, uri);
-  const described = describeKey(key);
-  terminal.answer({ publicFile, ...described, publicKey: key }, () => {
-    terminal.print(`file    ${escapeText(publicFile)}`);
-    terminal.print(`type    ${described.keytype}, ${described.scheme}`);
-    terminal.print(`key id  ${keyIdOf(key)}`);
-    terminal.print(`spki    ${described.spki}`);
-    for (const line of key.keyval.public.trimEnd().split('\n')) terminal.print(escapeText(line));
-  });
+    .action(later(actions, 'show'));
 }

@@ -7,13 +7,12 @@ import { after, test } from 'node:test';
 import { writeComponents } from '../../../../fixtures/component-folders.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
 import { packComponent } from '../releases/packing.ts';
-import { addSign } from './sign.ts';
 
 const workspace = mkdtempSync(join(tmpdir(), 'countersign-sign-command-'));
 after(() => rmSync(workspace, { recursive: true, force: true }));
 
 async function refusal(...words: string[]) {
-  const output = await commandOutput(addSign, ['--workspace', workspace, 'sign', ...words, '--json']);
+  const output = await commandOutput(['--workspace', workspace, 'sign', ...words, '--json']);
   return { exit: output.code, ...output.json<{ error: { code: string; message: string } }>().error };
 }
 

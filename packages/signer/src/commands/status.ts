@@ -1,57 +1,11 @@
 /** `countersign status` and `doctor`. */
-import { addDoctorCommand, diagnose } from '@countersign/protocol/node';
+import { addDoctorCommand, later } from '@countersign/protocol/terminal';
 import type { Command } from 'commander';
-import { changeState, isEmpty } from '../change/change-signing.ts';
-import { signingState } from '../change/role-signatures.ts';
-import { workspaceChecks } from '../publishing/doctor.ts';
-import { printState } from './change.ts';
-import { keyNames, withWorkspace } from './session.ts';
-
-const dayMilliseconds = 24 * 3600_000;
 
 export function addStatusCommands(program: Command): void {
   program
     .command('status')
     .description('what is published and when it expires; what is pending and who must sign')
-    .action((_: unknown, command: Command) =>
-      withWorkspace(command, (workspace, terminal) => {
-        const now = Date.now();
-        const published = workspace.trustedRoles().map((role) => {
-          const { signed } = workspace.trustedRole(role)!;
-          return {
-            role,
-            version: signed.version,
-            expires: signed.expires,
-            days: Math.floor((Date.parse(signed.expires) - now) / dayMilliseconds),
-          };
-        });
-        const change = changeState(workspace);
-        terminal.answer({ published, change: { empty: isEmpty(workspace), ...change } }, () => {
-          if (published.length === 0) terminal.print('nothing is published yet');
-          else {
-            const nameOf = keyNames(workspace);
-            terminal.table(
-              ['role', 'version', 'expires', 'in days', 'who may sign'],
-              published.map(({ role, version, expires, days }) => [
-                role,
-                String(version),
-                expires,
-                days < 0 ? 'EXPIRED' : String(days),
-                signingState(workspace, role, workspace.role(role))
-                  .demands.at(-1)!
-                  .signed.concat(signingState(workspace, role, workspace.role(role)).demands.at(-1)!.missing)
-                  .map(nameOf)
-                  .join(', '),
-              ]),
-            );
-          }
-          terminal.print();
-          if (isEmpty(workspace)) terminal.print('nothing is pending');
-          else printState(workspace, terminal, change);
-        });
-      }),
-    );
-  addDoctorCommand(program, (command) =>
-    withWorkspace(command, (workspace) => diagnose(workspaceChecks(workspace, new Date()))),
-  );
+    .action(later(() => import('../actions/status.ts'), 'status'));
+  addDoctorCommand(program, async (command) => (await import('../actions/doctor.ts')).doctor(command));
 }

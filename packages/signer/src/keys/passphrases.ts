@@ -2,7 +2,8 @@
  * Gets passphrases for a command: from files, tried in order, then by asking if there is a terminal. One that opened a key is
  * tried first on the next, since each try costs a second. Must never put a passphrase into a message, a log or an argument.
  */
-import { canAsk, readIfPresent, terminalOf } from '@countersign/protocol/node';
+import { readIfPresent } from '@countersign/protocol/node';
+import { canAsk, terminalOf } from '@countersign/protocol/terminal';
 import { isCancel, password, type PasswordOptions } from '@clack/prompts';
 import type { Command } from 'commander';
 import { escapeText } from '@countersign/protocol';
@@ -100,13 +101,6 @@ export interface KeyOptions {
   readonly key?: string[];
   readonly passphraseFile?: string[];
 }
-
-/** `--key URI...` and `--passphrase-file FILE...`; both may also be repeated. */
-export const addKeyOptions = (command: Command): Command =>
-  addPassphraseOption(command.option('--key <uri...>', 'keys that sign: file:keys/NAME.age, or a NAME in keys'));
-
-export const addPassphraseOption = (command: Command): Command =>
-  command.option('--passphrase-file <file...>', 'files whose first lines are the passphrases, tried in order');
 
 /** The command's passphrases: `--passphrase-file`, then the person if there is a terminal. */
 export const passphrasesOf = (command: Command, options: Pick<KeyOptions, 'passphraseFile'>): Passphrases =>

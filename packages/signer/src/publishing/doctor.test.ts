@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { diagnose } from '@countersign/protocol/node';
+import { diagnose } from '@countersign/protocol/terminal';
 import { publishedTeam, type ReleaseTeam } from '../../../../test/support/release-team.ts';
 import { openWorkspace } from '../workspace/workspace-editing.ts';
 import { workspaceChecks } from './doctor.ts';

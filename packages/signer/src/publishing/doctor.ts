@@ -1,6 +1,6 @@
 /** Finds what is wrong with a workspace, and how to repair each finding. Changes nothing. */
 import type { Targets } from '@countersign/protocol';
-import type { Check } from '@countersign/protocol/node';
+import type { Check } from '@countersign/protocol/terminal';
 import { authorityKinds, pendingLine, publishedChain } from '../change/chains.ts';
 import { changeState, isEmpty } from '../change/change-signing.ts';
 import { readPublicKeyFile } from '../keys/key-files.ts';

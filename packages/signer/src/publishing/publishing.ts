@@ -6,8 +6,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { shortDigest, codeOf, escapeText, serialize, type Target, type Targets } from '@countersign/protocol';
-import { request } from 'undici';
-import { readIfPresent } from '@countersign/protocol/node';
+import { readIfPresent, undici } from '@countersign/protocol/node';
 import { changeState, isEmpty } from '../change/change-signing.ts';
 import { artifactError } from '../releases/artifact-errors.ts';
 import { artifactFile } from '../releases/artifacts.ts';
@@ -208,7 +207,7 @@ class Api {
     milliseconds: number,
   ): Promise<{ status: number; text: string; headers: Record<string, string | string[] | undefined> }> {
     try {
-      const response = await request(new URL(path, this.#base), {
+      const response = await undici().request(new URL(path, this.#base), {
         method,
         headers: { ...headers, authorization: `Bearer ${this.#key}` },
         body,

@@ -21,7 +21,6 @@ import { manifestFormat, readReleaseTexts, sha256, type Manifest } from '@counte
 import { writeComponents } from '../../../../fixtures/component-folders.ts';
 import { commandOutput } from '../../../../test/support/command-output.ts';
 import { bundleLine, p256Key } from '../../../../test/support/signing-keys.ts';
-import { addPack } from '../commands/pack.ts';
 import {
   bundlesFile,
   findArtifact,
@@ -272,7 +271,7 @@ test('refuses a statement or bundles that were swapped', async () => {
 });
 
 test('the command answers with the release, and names the error', async () => {
-  const run = (...words: string[]) => commandOutput(addPack, ['--workspace', workspace, 'pack', folder, ...words]);
+  const run = (...words: string[]) => commandOutput(['--workspace', workspace, 'pack', folder, ...words]);
   const answer = (await run('--json')).json<{ release: string; outcome: string; files: unknown[] }>();
   assert.equal(answer.release, readArtifact(workspace, release).release);
   assert.equal(answer.outcome, 'packed');

@@ -2,10 +2,11 @@
  * One HTTP GET within limits: idle time-outs, a time limit for the whole, no redirects, coded errors. The connection of an answer
  * that is not read to its end is closed. Must never follow a redirect or send anything but the given headers.
  */
-import { Agent, request, type Dispatcher } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import { isCoded, codeOf } from '../../error.ts';
 import { escapeText } from '../../text.ts';
 import { nodeError } from '../node-errors.ts';
+import { undici } from './undici.ts';
 
 export interface HttpLimits {
   /** Carries proxies, hosts and certificates; by default a connection of our own with TLS 1.2 or newer. */
@@ -25,7 +26,7 @@ let ownDispatcher: Agent | undefined;
 
 /** One kept-alive connection per host, on which two requests may be open at once: a poll costs one round trip. */
 export function metadataDispatcher(options: Agent.Options = {}): Agent {
-  return new Agent({
+  return new (undici().Agent)({
     connections: 1,
     pipelining: 2,
     keepAliveTimeout: 10_000,
@@ -57,7 +58,7 @@ export async function withResponse<T>(
   if (signal?.aborted) stop();
   let response: HttpResponse | undefined;
   try {
-    response = await request(url, {
+    response = await undici().request(url, {
       dispatcher: limits.dispatcher ?? (ownDispatcher ??= metadataDispatcher()),
       headers,
       headersTimeout: idle,

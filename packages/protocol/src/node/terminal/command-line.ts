@@ -1,12 +1,28 @@
 /**
- * Runs a program's commands by the rules of `terminal.ts`: `--json` on every command, usage errors as coded errors, one place
- * where errors become exit codes. A program's `main.ts` builds its commander program and calls `runCommand`.
+ * Runs a program's commands by the rules of `terminal.ts`: `--version` and `--json` on every command, usage errors as coded errors,
+ * one place where errors become exit codes. A program's `main.ts` builds its commander program and calls `runCommand`.
  */
-import type { Command, CommanderError } from 'commander';
+import { InvalidArgumentError, type Command, type CommanderError } from 'commander';
+import manifest from '../../../package.json' with { type: 'json' };
 import { codeOf } from '../../error.ts';
-import { escapeText } from '../../text.ts';
+import { timeText } from '../../tuf/expiry.ts';
+import { escapeText } from '../../unsafe-text.ts';
 import { nodeError } from '../node-errors.ts';
 import { exitCode, openTerminal, printError, type Terminal, type TerminalOptions } from './terminal.ts';
+
+/** The project's version: all of its packages have the same. */
+const { version } = manifest;
+
+/**
+ * An action whose module is loaded when its command runs, by its name there. So a command is declared without what it needs to run,
+ * and `--help` of all of them stays quick.
+ */
+export const later =
+  <Name extends string>(load: () => Promise<Readonly<Record<Name, (...given: never[]) => unknown>>>, name: Name) =>
+  async (...given: unknown[]): Promise<void> => {
+    const action = (await load())[name];
+    await action(...(given as never[]));
+  };
 
 /** The terminal of a running command, silent where the person asked for JSON. */
 export const terminalOf = (command: Command): Terminal => openTerminal({ json: wantsJson(command) });
@@ -45,10 +61,11 @@ export async function runCommand(
   return code;
 }
 
-/** Gives every command our way of ending and `--json`. */
+/** Gives every command our way of ending, `--version` and, if it does something, `--json`. */
 function prepare(command: Command, said: string[], print: (text: string) => void): void {
   command.exitOverride();
   command.configureOutput({ writeOut: print, writeErr: (text) => void said.push(text) });
+  command.version(version, '--version', 'say the version');
   if (command.commands.length === 0 && !command.options.some((option) => option.long === '--json'))
     command.option('--json', 'answer with one JSON object as the last line');
   for (const sub of command.commands) prepare(sub, said, print);
@@ -66,4 +83,11 @@ function usageOf(error: CommanderError, program: Command, argv: readonly string[
   return nodeError('USAGE', escapeText(error.message.replace(/^error: /, '')), {
     hint: `see ${program.name()}${known} --help`,
   });
+}
+
+/** An option's value that is a time, as documents write it. */
+export function timeOption(text: string): string {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('not a time');
+  return timeText(time);
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Command } from 'commander';
+import manifest from '../../../package.json' with { type: 'json' };
 import { CountersignError } from '../../error.ts';
 import { nodeError } from '../node-errors.ts';
 import { runCommand, terminalOf } from './command-line.ts';
@@ -76,7 +77,7 @@ test('progress is drawn on a terminal only', () => {
 });
 
 const program = (): Command => {
-  const root = new Command('prog').version('1.2.3');
+  const root = new Command('prog');
   root
     .command('fail')
     .option('--secret-file <file>')
@@ -111,7 +112,10 @@ test('a refused command exits 1, wrong usage 2, help and version 0', async () =>
     assert.deepEqual([code, out], [2, ''], argv.join(' '));
     assert.match(err, /^error\[USAGE\]: .*\nhint: see prog.* --help\n$/);
   }
-  assert.equal((await run('--version')).out, '1.2.3\n');
+  for (const argv of [['--version'], ['fail', '--version'], ['tell', '--version']]) {
+    const { code, out, err } = await run(...argv);
+    assert.deepEqual([code, out, err], [0, `${manifest.version}\n`, ''], argv.join(' '));
+  }
   const help = await run('fail', '--help');
   assert.deepEqual([help.code, help.err], [0, '']);
   assert.match(help.out, /--json/);

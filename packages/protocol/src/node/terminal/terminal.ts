@@ -11,7 +11,7 @@
  */
 import pc from 'picocolors';
 import { isCoded, messageOf, codeOf } from '../../error.ts';
-import { escapeText } from '../../text.ts';
+import { escapeText } from '../../unsafe-text.ts';
 import { nodeErrorTable } from '../node-errors.ts';
 
 export interface Stream {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isCancel, password as askPassword } from '@clack/prompts';
 import type { Command } from 'commander';
-import { canAsk, terminalOf, type Terminal } from '@countersign/protocol/node';
+import { canAsk, terminalOf, type Terminal } from '@countersign/protocol/terminal';
 import { signIn, type SignedIn } from '../consent/accounts.ts';
 import { closeDevice, openDevice, type Device } from '../device/device.ts';
 import { clientError } from '../device/errors.ts';
@@ -24,16 +24,11 @@ export async function withDevice<T>(
   }
 }
 
+/** What a command's options say of who signs. */
 export interface PersonOptions {
   readonly account?: string | undefined;
   readonly passwordFile?: string | undefined;
 }
-
-/** Options that name who signs. */
-export const addPersonOptions = (command: Command): Command =>
-  command
-    .option('--account <name>', 'account that signs')
-    .option('--password-file <file>', 'read the password from the first line of a file');
 
 /** Signs the person in. @throws INPUT_NEEDED where nobody can be asked; ACCOUNT_REFUSED ACCOUNT_LOCKED */
 export async function signPersonIn(device: Device, terminal: Terminal, options: PersonOptions): Promise<SignedIn> {

@@ -4,7 +4,7 @@
  */
 import { confirm, isCancel, select, text } from '@clack/prompts';
 import { textFor, type Plan } from '@countersign/protocol';
-import type { Terminal } from '@countersign/protocol/node';
+import type { Terminal } from '@countersign/protocol/terminal';
 import type { Answers } from '../consent/approval-record.ts';
 import { describeDecision, describePlan, type PlanReleases } from '../consent/plan-text.ts';
 import { paragraphs, wrap } from '../consent/text-layout.ts';

@@ -2,7 +2,7 @@
 import { shortDigest, escapeText, keyIdOf } from '@countersign/protocol';
 import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
-import { terminalOf, canAsk, type Terminal } from '@countersign/protocol/node';
+import { terminalOf, canAsk, type Terminal } from '@countersign/protocol/terminal';
 import { readPublicKeyFile } from '../keys/key-files.ts';
 import { listKeys } from '../keys/key-uris.ts';
 import { keepPackage } from '../publishing/shipped-package.ts';
