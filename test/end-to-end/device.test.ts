@@ -9,6 +9,8 @@ import { PublishedRepository, serveRepository } from '../support/published-repos
 const transferFile = 'only where file transfer is granted';
 const capabilities = [{ id: 'screen-view' }, { id: 'file-transfer', risk: 'high' as const }];
 const capabilityFiles = { 'file-transfer': { 'bin/transfer': transferFile } };
+/** Says what environment it was started with. */
+const files = { 'bin/environment': '#!/bin/sh\n/bin/cat "/proc/$$/environ"\n' };
 
 async function scene(t: TestContext) {
   const repository = new PublishedRepository({ time: new Date().toISOString() });
@@ -66,7 +68,7 @@ test('a change is polled, read, decided by name, signed and installed; what was 
   assert.equal((await device.ok('install')).outcome, 'committed');
 
   repository.offer(
-    await addKit(repository, { component: 'remote-support', version: '2.0.0', capabilities, capabilityFiles }),
+    await addKit(repository, { component: 'remote-support', version: '2.0.0', capabilities, capabilityFiles, files }),
   );
   repository.channel.offers = repository.channel.offers.slice(-1);
   repository.publish();
@@ -98,6 +100,12 @@ test('a change is polled, read, decided by name, signed and installed; what was 
   assert.equal(readFileSync(join(path, 'version'), 'utf8'), '2.0.0');
   const run = await device.run('exec', 'remote-support', '--', 'bin/health');
   assert.equal(run.code, 0, run.stderr);
+  const { stdout } = await device.run('exec', 'remote-support', '--', 'bin/environment');
+  assert.deepEqual(
+    stdout.split('\0').map((variable) => variable.split('=')[0]),
+    ['COUNTERSIGN_COMPONENT', 'COUNTERSIGN_GRANTS', 'COUNTERSIGN_DATA', ''],
+    'what a component’s program needs, and nothing of the account that started it',
+  );
   await device.refused('HOOK_PATH', 'exec', 'remote-support', '--', '../../../device.db');
   await device.refused('COMPONENT_NOT_INSTALLED', 'path', 'nothing');
   const { history } = (await device.ok('history')) as { history: { state: string; approvers: { name: string }[] }[] };

@@ -14,18 +14,23 @@ export interface Cutting {
   /** Name of an fsync that is left out. */
   readonly without?: string | undefined;
   readonly stop?: 'at first' | undefined;
+  /** What may be lost. */
+  readonly losses?: readonly Loss[];
   /** Checks what is left; `over` when the operation had ended. */
   check(directory: string, over: boolean, note: (fault: string) => void): Promise<void>;
 }
 
 /** The faults that were found. */
-export async function cutEverywhere({ start, calls, folder, without, stop, check }: Cutting): Promise<string[]> {
+export async function cutEverywhere(cutting: Cutting): Promise<string[]> {
+  const { start, calls, folder, without, stop, losses = ['everything', 'contents'], check } = cutting;
   const faults: string[] = [];
   const scratch = join(folder, crypto.randomUUID());
   mkdirSync(scratch);
   const disk = new ForgetfulDisk(start, join(scratch, 'shadow.db'));
   let looked = -1;
   let over = false;
+  // Up to the first fsync that is left out nothing differs from a cut with it.
+  let differs = without === undefined;
   const looks = new Set<Promise<void>>();
   const look = async (where: string, loss: Loss): Promise<void> => {
     const directory = join(scratch, crypto.randomUUID());
@@ -35,8 +40,8 @@ export async function cutEverywhere({ start, calls, folder, without, stop, check
   };
   for (const [index, call] of [...calls, { op: 'mark', name: 'end' } as const].entries()) {
     if (call.op === 'mark') over = true;
-    if (disk.version !== looked || call.op === 'mark')
-      for (const loss of ['everything', 'contents'] as const) {
+    if (differs && (disk.version !== looked || call.op === 'mark'))
+      for (const loss of losses) {
         if (stop === 'at first' && faults.length > 0) break;
         const running = look(`before call ${index + 1} of ${calls.length} (${call.op})`, loss);
         looks.add(running);
@@ -45,8 +50,8 @@ export async function cutEverywhere({ start, calls, folder, without, stop, check
         if (looks.size >= 4) await Promise.race(looks);
       }
     looked = disk.version;
-    if (call.op === 'fsync' && siteOf(call, disk.isFolder(call)) === without) continue;
-    disk.apply(call);
+    if (call.op === 'fsync' && siteOf(call, disk.isFolder(call)) === without) differs = true;
+    else disk.apply(call);
   }
   await Promise.all(looks);
   disk.close();

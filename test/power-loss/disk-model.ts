@@ -23,6 +23,7 @@ export type Call =
   | { readonly op: 'truncate'; readonly path?: string; readonly fd?: number; readonly length: number }
   | { readonly op: 'fsync'; readonly fd: number; readonly path: string; readonly site: readonly string[] }
   | { readonly op: 'rename'; readonly from: string; readonly to: string }
+  | { readonly op: 'link'; readonly from: string; readonly to: string }
   | { readonly op: 'remove'; readonly path: string }
   | { readonly op: 'mkdir'; readonly paths: readonly string[] }
   | { readonly op: 'chmod'; readonly path: string; readonly permissions: number }
@@ -52,8 +53,11 @@ interface Pending {
   apply(): void;
 }
 
-/** What is lost: everything that was not synced, or only the content of files, if the system happened to write names early. */
-export type Loss = 'everything' | 'contents';
+/**
+ * What is lost: everything that was not synced; or only the content of files, if the system happened to write names early; or the
+ * contents and the removals of names, so that new names stand beside old ones.
+ */
+export type Loss = 'everything' | 'contents' | 'removals';
 
 export class ForgetfulDisk {
   readonly #root: string;
@@ -100,6 +104,8 @@ export class ForgetfulDisk {
         return this.#sync(this.#open.get(call.fd)?.inode ?? this.#find(call.path));
       case 'rename':
         return this.#rename(call.from, call.to);
+      case 'link':
+        return this.#change(call.to, this.#find(call.from)!);
       case 'remove':
         return this.#change(call.path, undefined);
       case 'mkdir':
@@ -127,7 +133,9 @@ export class ForgetfulDisk {
     const write = (inode: Inode, path: string): void => {
       if (!inode.folder) return writeFileSync(path, inode.synced, { mode: inode.mode });
       mkdirSync(path, { mode: inode.mode | 0o700 });
-      for (const [name, child] of loss === 'contents' ? inode.entries : inode.durable) write(child, join(path, name));
+      const late = loss === 'contents' ? [] : inode.durable;
+      const early = loss === 'everything' ? [] : inode.entries;
+      for (const [name, child] of new Map([...late, ...early])) write(child, join(path, name));
     };
     write(this.#tree, directory);
     copyFileSync(this.#databaseFile, join(directory, 'device.db'));

@@ -96,7 +96,7 @@ export async function recordCalls(
 }
 
 /** The recorded paths as if the operation had run on the start itself. */
-function rebase(call: Call, from: string, to: string): Call {
+export function rebase(call: Call, from: string, to: string): Call {
   const moved: Record<string, unknown> = { ...call };
   const move = (path: string): string => (path.startsWith(from) ? to + path.slice(from.length) : path);
   for (const key of ['path', 'from', 'to']) if (typeof moved[key] === 'string') moved[key] = move(moved[key]);

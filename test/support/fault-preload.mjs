@@ -184,7 +184,7 @@ const writers = {
     note: (_args, _result, made) => ({ op: 'mkdir', paths: made }),
   },
   mkdtemp: { paths: ([prefix]) => [prefix], note: (_args, result) => ({ op: 'mkdir', paths: [pathOf(result)] }) },
-  link: { paths: ([, to]) => [to], note: () => ({ op: 'unknown', name: 'link' }) },
+  link: { paths: ([, to]) => [to], note: ([from, to]) => ({ op: 'link', from: pathOf(from), to: pathOf(to) }) },
   symlink: { paths: ([, to]) => [to], note: () => ({ op: 'unknown', name: 'symlink' }) },
   cp: { paths: ([, to]) => [to], note: () => ({ op: 'unknown', name: 'cp' }) },
   chmod: {

@@ -93,15 +93,21 @@ export class ReleaseTeam {
     this.writeDraft('devices', {});
   }
 
-  /** Alice's workspace with the first change, unsigned. */
-  async init(): Promise<void> {
-    await this.alice.quick(
+  get initWords(): string[] {
+    return [
       'init',
       ...['--online-keys', this.path('online-keys.json'), '--codesign', this.path('codesign.json')],
       ...['--devices', this.path('devices.json'), '--revocations-threshold', '2'],
       ...roles.flatMap((role) => [`--${role}`, 'alice', 'bob']),
-    );
-    await this.alice.quick('role', 'delegate', 'component-app', '--role-key', 'alice', 'bob');
+    ];
+  }
+
+  readonly delegateWords: readonly string[] = ['role', 'delegate', 'component-app', '--role-key', 'alice', 'bob'];
+
+  /** Alice's workspace with the first change, unsigned. */
+  async init(): Promise<void> {
+    await this.alice.quick(...this.initWords);
+    await this.alice.quick(...this.delegateWords);
   }
 
   /** Signs with the keys of both, for tests in which it does not matter who signs where. */

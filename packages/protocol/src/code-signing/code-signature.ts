@@ -225,9 +225,12 @@ function verifyChain(
 }
 
 function matches(identity: Identity, authority: string, leaf: LeafCertificate, { issuer, san }: Verified): boolean {
-  if (identity.type === 'key' || identity.authority !== authority) return false;
+  if (identity.type === 'key') return false;
+  if (identity.authority !== authority) return false; // check: names count only below the CA that the chain names beside them
+  // checks: who the identity provider is, and whom it vouched for
   if (identity.type === 'keyless') return issuer === identity.issuer && san === identity.san;
   return (
+    // checks: through which issuing CA, and every name that the chain gives
     leaf.issuer === identity.issuer &&
     Object.entries(identity.subject).every(([name, value]) => leaf.subject[name] === value)
   );

@@ -94,3 +94,12 @@ test('no answer in time and a crash are refusals, and the scratch folder goes wi
   await refused('VERIFIERS_DISAGREE', secondOpinion({ ...input, referenceTime: never }));
   assert.deepEqual(readdirSync(input.scratchDirectory), []);
 });
+
+test('it is given nothing of the environment', async () => {
+  process.env.COUNTERSIGN_TEST_SECRET = 'correct horse';
+  const { input } = await scene();
+  const entry = new URL('data:text/javascript,throw new Error(JSON.stringify(process.env))');
+  const message = /broke off: Error: \{\}/;
+  await assert.rejects(secondOpinion({ ...input, entry }), { code: 'VERIFIER_FAILED', message });
+  delete process.env.COUNTERSIGN_TEST_SECRET;
+});
