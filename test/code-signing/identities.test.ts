@@ -5,12 +5,18 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { readBundles, weighSignatures, type CodesignAuthority, type Identity } from '@countersign/protocol';
+import {
+  noRevocations,
+  readBundles,
+  weighSignatures,
+  type CodesignAuthority,
+  type Identity,
+} from '@countersign/protocol';
 import { createAuthority, vendor } from '../../demo/authority.ts';
 import { issue, issuerText, oids, type CertificateRequest, type Issued } from '../../demo/certificates.ts';
 import { signStatement } from '../../packages/signer/src/code-signing/statement-signer.ts';
 import { at, CodeSigningScene, type Json } from '../support/code-signing-scene.ts';
-import { certificateSigner, noRevocations, pinnedKey, statementBytes } from '../support/signed-release.ts';
+import { certificateSigner, pinnedKey, statementBytes } from '../support/signed-release.ts';
 
 type Authorities = CodesignAuthority['authorities'];
 type X509Identity = Extract<Identity, { type: 'x509' }>;

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { deserialize } from 'node:v8';
 import { commandOutput } from '../support/command-output.ts';
 import type { ReleaseTeam } from '../support/release-team.ts';
-import { addCommands, SignerProgram } from '../support/signer-program.ts';
+import { SignerProgram } from '../support/signer-program.ts';
 import type { Call } from './disk-model.ts';
 import { rebase } from './recording.ts';
 
@@ -178,7 +178,7 @@ export async function recordCommand(
   }
   const runAgain = async (desk: string): Promise<string | null> => {
     const again = words.map((word) => word.replace(whole, desk));
-    const output = await commandOutput(addCommands, ['--workspace', workspaceOn(desk), ...again, '--json']);
+    const output = await commandOutput(['--workspace', workspaceOn(desk), ...again, '--json']);
     return output.json<{ error?: { code: string } }>().error?.code ?? null;
   };
   return { ...command, start, whole, calls, runAgain };
