@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { attackScene } from '../support/attack-scene.ts';
+import { drip, pour, type Endless } from '../support/endless.ts';
 import { ed25519Key } from '../support/signing-keys.ts';
 
 test('an older timestamp is refused', async (t) => {
@@ -104,31 +105,23 @@ test('endless data is cut off and its socket closed', async (t) => {
     scene.repository.channel.blocked = [{ component: 'diagnostics', version: '0.9.0', reason: 'old' }];
     scene.repository.publish();
     const closed = Promise.withResolvers<void>();
+    let endless: Endless | undefined;
     scene.server.intercept = (request, response) => {
       if (!request.url!.startsWith(path)) return false;
       response.writeHead(200).on('close', closed.resolve);
-      const chunk = Buffer.alloc(64 * 1024, ' ');
-      const pour = (): void => {
-        while (!response.destroyed && response.write(chunk));
-      };
-      response.on('drain', pour);
-      pour();
+      endless = pour(response, Buffer.alloc(64 * 1024, ' '));
       return true;
     };
     await scene.refused(code);
     await closed.promise;
+    endless!.checkCutOff();
     scene.server.intercept = () => false;
     await scene.check();
   }
 });
 
 test('a slow drip and a silent server end in time, and the socket is closed', async (t) => {
-  const drip = (response: ServerResponse): void => {
-    response.writeHead(200);
-    const timer = setInterval(() => response.write(' '), 20);
-    response.on('close', () => clearInterval(timer));
-  };
-  for (const answer of [drip, () => {}]) {
+  for (const answer of [(response: ServerResponse) => drip(response.writeHead(200), ' ', 20), () => undefined]) {
     const scene = await attackScene(t, { settings: { httpLimits: { idleMilliseconds: 300, totalMilliseconds: 500 } } });
     const closed = Promise.withResolvers<void>();
     scene.server.intercept = (request, response) => {

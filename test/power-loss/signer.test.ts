@@ -87,7 +87,7 @@ function faultsOf(left: Files, old: Files, made: Files, over: boolean): string[]
 /** Commands inside this process run one after the other. */
 let running = Promise.resolve();
 
-/** Cuts the power at every moment of a command; the faults found. */
+/** Cuts the power at every moment of a command, until something is wrong; what it is. */
 async function cut(name: string, without?: string): Promise<string[]> {
   const { start, whole, calls, again, runAgain } = recordings.get(name)!;
   const [old, made] = [filesOn(start), filesOn(whole)];
@@ -110,13 +110,12 @@ async function cut(name: string, without?: string): Promise<string[]> {
     running = mine.catch(() => undefined);
     await mine;
   };
-  const stop = without === undefined ? {} : ({ stop: 'at first' } as const);
   return cutEverywhere({
     start,
     calls,
     folder,
     without,
-    ...stop,
+    stop: 'at first',
     losses: ['everything', 'contents', 'removals'],
     check,
   });
@@ -167,8 +166,6 @@ const sites: Record<string, string> = {
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < workspace-editing.ts withWorkspaceLock':
     'change export',
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < workspace.ts keepDocument': 'release add',
-  'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < workspace.ts keepFirstRoot':
-    'change import by a newcomer',
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < workspace.ts replaceTrusted': 'publish',
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < workspace.ts writePending': 'release add',
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < workspace.ts writeWorkspaceState':
@@ -177,11 +174,15 @@ const sites: Record<string, string> = {
   'folder: durable-file.ts syncFolder < workspace-editing.ts copyTree': 'change discard',
   'folder: durable-file.ts syncFolder < workspace.ts discardChange': 'change discard',
 };
-/** What these sync is said again by a later fsync of the same folder, goes along with a rename, or is thrown away at once. */
+/**
+ * What these sync is said again by a later fsync of the same folder, goes along with a rename, is thrown away at once, or stood there
+ * with the same content.
+ */
 const costLittle = [
   'file: tree-writer.ts lane < tree-writer.ts flushAll < tree-writer.ts flush < unpack.ts unpackHere',
   'folder: durable-file.ts syncFolder < durable-file.ts makeFolder < workspace-editing.ts editWorkspace',
   'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < packing.ts buildFiles',
+  'folder: durable-file.ts syncFolder < durable-file.ts writeDurable < workspace.ts keepFirstRoot',
   'folder: durable-file.ts syncFolder < pack.ts packArchive',
   'folder: durable-file.ts syncFolder < unpack.ts unpackArchive',
   'folder: tree-writer.ts lane < tree-writer.ts flushAll < tree-writer.ts flush < unpack.ts unpackHere',

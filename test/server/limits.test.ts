@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import type { Limits } from '../../packages/repo-server/src/app.ts';
+import { drip, pour } from '../support/endless.ts';
 import { PublishedRepository } from '../support/published-repository.ts';
 import {
   announcementOf,
@@ -100,12 +101,11 @@ test('who uploads more than was announced reads why, although all of it was sent
 /** Writes without end until the server closes; returns what it answered. */
 async function sendForEver(socket: Socket, first: string, chunk: string): Promise<string> {
   socket.write(first);
-  const pour = (): void => {
-    while (!socket.destroyed && socket.write(chunk));
-  };
-  socket.on('drain', pour);
-  socket.on('connect', pour);
-  return untilClosed(socket);
+  const closed = untilClosed(socket);
+  const endless = pour(socket, chunk);
+  const answer = await closed;
+  endless.checkCutOff();
+  return answer;
 }
 
 test('a body that never ends is cut off once it is refused, wherever it was sent to', async (t) => {
@@ -128,15 +128,15 @@ test('who is slow with the headers, says nothing, or drips a body that nobody wa
   const { server } = await scene(t, { headers: 300, silence: 600, unwantedBody: 100 });
   const dripping = dial(server.url);
   dripping.write('GET /healthz HTTP/1.1\r\n');
-  const headers = setInterval(() => dripping.write('x: y\r\n'), 50);
+  const headers = drip(dripping, 'x: y\r\n', 50);
   assert.equal(readAnswer(await untilClosed(dripping)).status, 408, 'headers, one at a time');
-  clearInterval(headers);
+  headers.checkCutOff();
   assert.ok(['', '408'].includes(/\d{3}/.exec(await talk(server.url, ''))?.[0] ?? ''), 'not one byte');
   const body = dial(server.url);
   body.write(head('POST /v1/publications', { 'content-type': 'application/json', 'content-length': '100000' }));
-  const bytes = setInterval(() => body.write('{'), 50);
+  const bytes = drip(body, '{', 50);
   assert.equal(readAnswer(await untilClosed(body)).status, 401, 'a refused body, byte by byte');
-  clearInterval(bytes);
+  bytes.checkCutOff();
   assert.equal((await ask(server.url, 'GET /healthz')).status, 200);
 });
 

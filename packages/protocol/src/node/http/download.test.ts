@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { drip, pour } from '../../../../../test/support/endless.ts';
 import { serve } from '../../../../../test/support/http-server.ts';
 import { download, isComplete, type DownloadOptions } from './download.ts';
 import { metadataDispatcher } from './http-response.ts';
@@ -139,13 +140,7 @@ test('a body that is announced or sent too long is refused at once and dropped',
   });
   await refused('SOURCE_TOO_LARGE', announced.run());
   await announced.idle();
-  const endless = await scene(t, (_, response) => {
-    const more = (): void => {
-      while (!response.destroyed && response.write(content));
-    };
-    response.on('drain', more);
-    more();
-  });
+  const endless = await scene(t, (_, response) => void pour(response, content));
   await refused('SOURCE_TOO_LARGE', endless.run());
   await endless.idle();
   assert.equal(existsSync(endless.part), false);
@@ -178,10 +173,7 @@ test('silence and a spent budget end the transfer and keep what arrived', async 
   await refused('SOURCE_TIMEOUT', silent.run({ idleMilliseconds: 50 }));
   assert.equal(readFileSync(silent.part).length, 1000);
   await silent.idle();
-  const dripping = await scene(t, (_, response) => {
-    const timer = setInterval(() => response.write('x'), 10);
-    response.on('close', () => clearInterval(timer));
-  });
+  const dripping = await scene(t, (_, response) => void drip(response, 'x', 10));
   await refused('SOURCE_TIMEOUT', dripping.run({ totalMilliseconds: 100 }));
   await dripping.idle();
 });

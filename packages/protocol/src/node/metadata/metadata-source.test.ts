@@ -4,6 +4,7 @@ import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { drip, pour } from '../../../../../test/support/endless.ts';
 import { serve } from '../../../../../test/support/http-server.ts';
 import { memoryStore } from '../../../../../test/support/memory-store.ts';
 import { RepositorySimulator } from '../../../../../test/support/repository-simulator.ts';
@@ -70,11 +71,7 @@ test('more bytes than allowed are refused and the connection is closed, announce
   for (const announced of [true, false]) {
     const { source: http, idle } = await source(t, (_, response) => {
       if (announced) response.setHeader('content-length', '1000000');
-      const more = (): void => {
-        while (!response.destroyed && response.write('x'.repeat(1000)));
-      };
-      response.on('drain', more);
-      more();
+      pour(response, 'x'.repeat(1000));
     });
     await refused('SOURCE_TOO_LARGE', http.fetch('timestamp.json', 16_384));
     await idle();
@@ -92,14 +89,9 @@ test('silence, before the answer or within it, ends in a time-out and a closed c
 });
 
 test('a steady drip ends when the budget for the whole is spent', async (t) => {
-  const { source: http, idle } = await source(
-    t,
-    (_, response) => {
-      const timer = setInterval(() => response.write('x'), 10);
-      response.on('close', () => clearInterval(timer));
-    },
-    { totalMilliseconds: 150 },
-  );
+  const { source: http, idle } = await source(t, (_, response) => void drip(response, 'x', 10), {
+    totalMilliseconds: 150,
+  });
   await refused('SOURCE_TIMEOUT', http.fetch('timestamp.json', 100_000));
   await idle();
 });
