@@ -37,7 +37,7 @@ export async function renderErrorPage(): Promise<string> {
   const lines = [
     '# Errors',
     '',
-    'Every error is printed as `error[CODE]: what happened` with a `hint: how to mend it`, and with `--json` as',
+    'Every error is printed as `error[CODE]: what happened` with a `hint: how to repair it`, and with `--json` as',
     '`{"error":{"code","message","hint"}}`. The exit code is 1 for something refused or failed, 2 for wrong usage.',
     'This page is written from the tables in the code by `npm run docs`.',
   ];
@@ -45,7 +45,7 @@ export async function renderErrorPage(): Promise<string> {
   for (const name of Object.keys(titles)) {
     const table = tables.get(name);
     if (!table) continue;
-    lines.push('', `## ${titles[name]!}`, '', '| code | what it means | how to mend it |', '|---|---|---|');
+    lines.push('', `## ${titles[name]!}`, '', '| code | what it means | how to repair it |', '|---|---|---|');
     for (const [code, { meaning, hint }] of Object.entries(table).sort(([a], [b]) => (a < b ? -1 : 1)))
       lines.push(`| \`${code}\` | ${meaning.replaceAll('|', '\\|')} | ${hint.replaceAll('|', '\\|')} |`);
   }

@@ -12,7 +12,7 @@ test('the page of errors lists exactly the codes of the tables', async () => {
   );
 });
 
-test('every code says what it means and how to mend it', async () => {
+test('every code says what it means and how to repair it', async () => {
   for (const table of (await errorTables()).values())
     for (const [code, { meaning, hint }] of Object.entries(table)) {
       assert.match(code, /^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/);

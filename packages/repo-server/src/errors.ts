@@ -47,7 +47,7 @@ export const serverErrorTable = {
     hint: 'publish with countersign publish of the same version',
   },
   PUBLICATION_UNKNOWN: {
-    meaning: 'There is no such publication; it was finished, given up, or never begun.',
+    meaning: 'There is no such publication; it was finished or given up, or it never began.',
     hint: 'publish again; what was uploaded is used again',
   },
   PUBLICATION_INCOMPLETE: {
@@ -68,7 +68,7 @@ export const serverErrorTable = {
   },
   PUBLICATION_REFUSED: {
     meaning: 'A device would refuse what was to be published.',
-    hint: 'mend what the message names, sign and publish again; the repository is unchanged',
+    hint: 'correct what the message names, sign and publish again; the repository is unchanged',
   },
   REQUEST_TOO_LARGE: {
     meaning: 'A request is larger than the server accepts.',

@@ -16,7 +16,7 @@ export const clientErrorTable = {
   },
   DEVICE_TOO_OLD: {
     meaning: 'The device folder was written by a Countersign from before the first release.',
-    hint: 'make the device anew with countersign-device init in another folder; there is no way to take such a folder over',
+    hint: 'make the device again with countersign-device init in another folder; such a folder cannot be taken over',
   },
   DEVICE_BUSY: {
     meaning: 'Another process holds the device lock and did not answer in time.',

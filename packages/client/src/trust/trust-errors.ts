@@ -39,8 +39,8 @@ export const trustErrorTable = {
     hint: 'see countersign-device status',
   },
   ROLLBACK_DENIED: {
-    meaning: 'The older generation has a component that needs a capability which is denied here by now.',
-    hint: 'update that component instead, or ask whoever denied the capability',
+    meaning: 'The older generation has a component that needs a capability which is now denied here.',
+    hint: 'update that component instead, or ask the person who denied the capability',
   },
   DOWNLOAD_SPACE: {
     meaning: 'The disk has less free space than the download and its unpacked files need.',

@@ -7,7 +7,7 @@ export const nodeErrorTable = {
     hint: 'see the command with --help',
   },
   INTERNAL: {
-    meaning: 'A defect of the program itself: an error that nobody foresaw.',
+    meaning: 'A defect of the program itself: an unexpected error.',
     hint: 'run it again with COUNTERSIGN_DEBUG=1 to see where, and report it with that output',
   },
   FILE_READ: {

@@ -5,7 +5,7 @@ export const releaseErrorTable = {
   RELEASE_MANIFEST: {
     meaning:
       'A component manifest breaks a rule that its schema cannot state, such as a hook outside the base or a hidden character.',
-    hint: 'mend component.json where the message points, then pack again',
+    hint: 'correct component.json where the message points, then pack again',
   },
   RELEASE_STATEMENT: {
     meaning: 'A release statement does not name exactly the files of its release.',

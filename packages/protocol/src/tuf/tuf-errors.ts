@@ -20,7 +20,7 @@ export const tufErrorTable = {
   },
   TUF_EXPIRED: {
     meaning: 'Metadata is past its expiry.',
-    hint: 'the repository has to sign it anew; if this clock is wrong, set it',
+    hint: 'the repository must sign it again; if this clock is wrong, set it',
   },
   TUF_HASH: {
     meaning: 'Bytes differ in length or digest from what signed metadata says.',

@@ -28,7 +28,7 @@ export const artifactErrorTable = {
   },
   ARTIFACT_EXISTS: {
     meaning: 'This version was packed before, with other contents.',
-    hint: 'raise the version in component.json, or pack with --replace: nobody has signed the old one yet',
+    hint: 'raise the version in component.json, or pack with --replace, since the old one is not signed yet',
   },
   ARTIFACT_SIGNED: {
     meaning: 'This version was packed and signed before, with other contents. What was signed is never replaced.',

@@ -92,7 +92,7 @@ export const signerErrorTable = {
   },
   PUBLISH_REFUSED: {
     meaning: 'The server refused the publication; what was published before stays.',
-    hint: 'mend what the message says, sign again and publish again',
+    hint: 'correct what the message says, sign again and publish again',
   },
   PUBLISH_CONFLICT: {
     meaning: 'Somebody else published meanwhile: the pending change starts from older versions.',

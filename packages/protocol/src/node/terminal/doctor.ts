@@ -46,7 +46,7 @@ export async function diagnose(checks: readonly Check[]): Promise<Diagnosis[]> {
 export function addDoctorCommand(program: Command, work: (command: Command) => Promise<readonly Diagnosis[]>): void {
   program
     .command('doctor')
-    .description('look for what is wrong and say how to mend it')
+    .description('look for what is wrong and say how to repair it')
     .action(async (_: unknown, command: Command) => {
       const findings = await work(command);
       if (findings.length > 0) process.exitCode = 1;

@@ -18,8 +18,8 @@ function capture() {
 
 test('an error is its code, message and hint on stderr', () => {
   const { written, ...streams } = capture();
-  printError(new CountersignError('A_CODE', 'what happened', 'how to mend it'), streams);
-  assert.deepEqual(written, { out: '', err: 'error[A_CODE]: what happened\nhint: how to mend it\n' });
+  printError(new CountersignError('A_CODE', 'what happened', 'how to repair it'), streams);
+  assert.deepEqual(written, { out: '', err: 'error[A_CODE]: what happened\nhint: how to repair it\n' });
 });
 
 test('with --json an error is one object on stdout and stderr stays empty', () => {
