@@ -165,3 +165,13 @@ test('among several identities it is the one that fits, wherever it stands', () 
   assert.equal(judge(scene.good, standin, others), 'CODESIGN_IDENTITY');
   assert.equal(judge(scene.good, standin, { ...others, vendor: certificate }), 'vendor');
 });
+
+test('a signature by a pinned key is that of the identity with this key, after a key that cannot be read too', async () => {
+  const pinned = pinnedKey();
+  const bundle = await signStatement(statementBytes(), pinned.signer);
+  const ofKey = (publicKey: (typeof pinned)['key']): Identity => ({ type: 'key', publicKey });
+  const unreadable = ofKey({ ...pinned.key, keyval: { public: 'no key' } });
+  const other = ofKey(pinnedKey().key);
+  assert.equal(judge(bundle, standin, { unreadable, other, pinned: ofKey(pinned.key) }), 'pinned');
+  assert.equal(judge(bundle, standin, { unreadable, other }), 'CODESIGN_IDENTITY');
+});

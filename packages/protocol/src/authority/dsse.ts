@@ -77,9 +77,12 @@ export function verifiedSigners(envelope: Envelope, keys: Readonly<Record<string
   const materials = new Set<string>();
   const good: string[] = [];
   for (const { keyid, sig } of envelope.signatures) {
-    const key = Object.hasOwn(keys, keyid) ? keys[keyid]! : undefined;
-    const material = key && keyMaterial(key);
-    if (!key || !material || materials.has(material)) continue;
+    if (!Object.hasOwn(keys, keyid)) continue;
+    const key = keys[keyid]!;
+    const material = keyMaterial(key);
+    // equivalent: no signature holds for a key that cannot be read
+    if (material === null) continue;
+    if (materials.has(material)) continue;
     if (!verifySignature(key, bytes, Buffer.from(sig, 'base64').toString('hex'))) continue;
     materials.add(material);
     good.push(keyid);

@@ -58,7 +58,8 @@ export function checkLeaf(der: Buffer): LeafCertificate {
 /** P-256, or RSA of at least 3072 bits: what the library verifies correctly over DSSE. */
 function checkKey(key: KeyObject, wrong: (why: string) => Error): void {
   const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
-  if (key.asymmetricKeyType === 'ec' && namedCurve === 'prime256v1') return;
+  // Only keys on a curve have one.
+  if (namedCurve === 'prime256v1') return;
   if (key.asymmetricKeyType === 'rsa' && modulusLength >= smallestRsaBits && modulusLength <= 8192) return;
   throw wrong(`has a key of type ${key.asymmetricKeyType} ${namedCurve ?? modulusLength}`);
 }
