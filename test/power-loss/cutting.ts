@@ -16,13 +16,15 @@ export interface Cutting {
   readonly stop?: 'at first' | undefined;
   /** What may be lost. */
   readonly losses?: readonly Loss[];
+  /** Looks at the files that are left before they are written anywhere; true where `check` shall look too. */
+  glance?(files: ReadonlyMap<string, Buffer>, over: boolean, note: (fault: string) => void): boolean;
   /** Checks what is left; `over` when the operation had ended. */
   check(directory: string, over: boolean, note: (fault: string) => void): Promise<void>;
 }
 
 /** The faults that were found. */
 export async function cutEverywhere(cutting: Cutting): Promise<string[]> {
-  const { start, calls, folder, without, stop, losses = ['everything', 'contents'], check } = cutting;
+  const { start, calls, folder, without, stop, losses = ['everything', 'contents'], glance, check } = cutting;
   const faults: string[] = [];
   const scratch = join(folder, crypto.randomUUID());
   mkdirSync(scratch);
@@ -33,9 +35,11 @@ export async function cutEverywhere(cutting: Cutting): Promise<string[]> {
   let differs = without === undefined;
   const looks = new Set<Promise<void>>();
   const look = async (where: string, loss: Loss): Promise<void> => {
+    const note = (what: string): void => void faults.push(`${where}, ${loss} lost: ${what}`);
+    if (glance?.(disk.filesLeft(loss), over, note) === false) return;
     const directory = join(scratch, crypto.randomUUID());
     disk.writeTo(directory, loss);
-    await check(directory, over, (what) => void faults.push(`${where}, ${loss} lost: ${what}`));
+    await check(directory, over, note);
     rmSync(directory, { recursive: true });
   };
   for (const [index, call] of [...calls, { op: 'mark', name: 'end' } as const].entries()) {

@@ -128,14 +128,23 @@ export class ForgetfulDisk {
     return (this.#open.get(fd)?.inode ?? this.#find(path))?.folder === true;
   }
 
+  /** The files that a power cut at this moment leaves, by their path from the root; the database is not among them. */
+  filesLeft(loss: Loss): Map<string, Buffer> {
+    const files = new Map<string, Buffer>();
+    const add = (inode: Inode, path: string): void => {
+      if (!inode.folder) return void files.set(path, inode.synced);
+      for (const [name, child] of entriesLeft(inode, loss)) add(child, join(path, name));
+    };
+    add(this.#tree, '');
+    return files;
+  }
+
   /** Writes what a power cut at this moment leaves into a fresh folder. */
   writeTo(directory: string, loss: Loss): void {
     const write = (inode: Inode, path: string): void => {
       if (!inode.folder) return writeFileSync(path, inode.synced, { mode: inode.mode });
       mkdirSync(path, { mode: inode.mode | 0o700 });
-      const late = loss === 'contents' ? [] : inode.durable;
-      const early = loss === 'everything' ? [] : inode.entries;
-      for (const [name, child] of new Map([...late, ...early])) write(child, join(path, name));
+      for (const [name, child] of entriesLeft(inode, loss)) write(child, join(path, name));
     };
     write(this.#tree, directory);
     copyFileSync(this.#databaseFile, join(directory, 'device.db'));
@@ -238,6 +247,12 @@ export class ForgetfulDisk {
       act();
     }
   }
+}
+
+function entriesLeft(folder: Inode, loss: Loss): Map<string, Inode> {
+  const late = loss === 'contents' ? [] : folder.durable;
+  const early = loss === 'everything' ? [] : folder.entries;
+  return new Map([...late, ...early]);
 }
 
 /** Values come back from a file as plain arrays of bytes. */

@@ -9,7 +9,6 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
 import { after, before, test } from 'node:test';
 import { sha256 } from '@countersign/protocol';
-import { readWorkspaceState } from '../../packages/signer/src/workspace/workspace.ts';
 import { newTeam, type ReleaseTeam } from '../support/release-team.ts';
 import { cutEverywhere, sitesOf, type Cutting } from './cutting.ts';
 import { recordCommand, signerCommands, type CommandRecording } from './signer-commands.ts';
@@ -33,16 +32,33 @@ type Files = ReadonlyMap<string, string>;
 const empty = sha256('');
 
 /** Every file on the desk that counts, by its digest: no lock, nothing half-written, no state that is over or not there yet. */
-function filesOn(desk: string): Files {
-  const workspace = join(desk, 'workspace');
-  const state = join('workspace', 'state', sep);
-  const current = join(state, String(readWorkspaceState(workspace)), sep);
-  const names = globSync('**', { cwd: desk, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(desk, join(entry.parentPath, entry.name)))
-    .filter((name) => !/\.db$|\.tmp$|\.packing-/.test(name) && (!name.startsWith(state) || name.startsWith(current)));
-  return new Map(names.sort().map((name) => [name, sha256(readFileSync(join(desk, name)))]));
+function thatCount(desk: ReadonlyMap<string, Buffer>): Files {
+  const settings = desk.get(join('workspace', 'countersign.json'));
+  const states = join('workspace', 'state', sep);
+  const { state = 'none' } = settings ? (JSON.parse(settings.toString()) as { state?: number }) : {};
+  const current = join(states, String(state), sep);
+  const names = [...desk.keys()].filter(
+    (name) => !/\.db$|\.tmp$|\.packing-/.test(name) && (!name.startsWith(states) || name.startsWith(current)),
+  );
+  return new Map(names.sort().map((name) => [name, digestOf(desk.get(name)!)]));
 }
+
+const digests = new WeakMap<Buffer, string>();
+function digestOf(bytes: Buffer): string {
+  const known = digests.get(bytes) ?? sha256(bytes);
+  digests.set(bytes, known);
+  return known;
+}
+
+const filesOn = (desk: string): Files =>
+  thatCount(
+    new Map(
+      globSync('**', { cwd: desk, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name))
+        .map((file) => [relative(desk, file), readFileSync(file)]),
+    ),
+  );
 
 /** What counts as a whole or not at all: a workspace's state, and with its statement a packed release. */
 const isState = (name: string): boolean => /^workspace.(state|countersign\.json$)/.test(name);
@@ -92,20 +108,23 @@ async function cut(name: string, without?: string): Promise<string[]> {
   const { start, whole, calls, again, runAgain } = recordings.get(name)!;
   const [old, made] = [filesOn(start), filesOn(whole)];
   const tried = new Set<string>();
-  const check: Cutting['check'] = async (directory, over, note) => {
-    let left: Files;
+  const glance: Cutting['glance'] = (files, over, note) => {
     try {
-      left = filesOn(directory);
+      const left = thatCount(files);
+      faultsOf(left, old, made, over).forEach(note);
+      const key = JSON.stringify([...left]);
+      if (without !== undefined || again === undefined || tried.has(key)) return false;
+      tried.add(key);
+      return true;
     } catch (error) {
-      return note(String(error));
+      note(String(error));
+      return false;
     }
-    faultsOf(left, old, made, over).forEach(note);
-    const key = JSON.stringify([...left]);
-    if (without !== undefined || again === undefined || tried.has(key)) return;
-    tried.add(key);
+  };
+  const check: Cutting['check'] = async (directory, _over, note) => {
     const mine = running.then(async () => {
       const code = await runAgain(directory);
-      if (code !== null && !again.includes(code)) note(`run again it ends with ${code}`);
+      if (code !== null && !again!.includes(code)) note(`run again it ends with ${code}`);
     });
     running = mine.catch(() => undefined);
     await mine;
@@ -117,6 +136,7 @@ async function cut(name: string, without?: string): Promise<string[]> {
     without,
     stop: 'at first',
     losses: ['everything', 'contents', 'removals'],
+    glance,
     check,
   });
 }
