@@ -53,7 +53,7 @@ class Dev {
   constructor(t: TestContext, ...args: string[]) {
     this.#child = spawn(process.execPath, ['tools/dev.ts', ...args], {
       cwd: project,
-      env: { ...process.env, TMPDIR: temporary },
+      env: { ...process.env, TMPDIR: temporary, NO_COLOR: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#child.stdout!, this.#child.stderr!])

@@ -153,7 +153,12 @@ export class PartialFile {
     await this.#syncing;
     if (!this.#isGood()) throw tufError('TUF_HASH', `${what} is not the file that signed metadata names`);
     try {
-      this.#sync();
+      fsyncSync(this.#descriptor);
+    } catch (error) {
+      this.#syncFailure ??= error as Error;
+    }
+    if (this.#syncFailure) throw writeFailure(this.#file, 'writing', this.#syncFailure);
+    try {
       closeSync(this.#descriptor);
       this.#state = 'closed';
       renameSync(this.#name, this.#file);
@@ -161,15 +166,6 @@ export class PartialFile {
       throw writeFailure(this.#file, 'writing', cause);
     }
     syncFolder(dirname(this.#file));
-  }
-
-  #sync(): void {
-    try {
-      if (this.#syncFailure === null) fsyncSync(this.#descriptor);
-    } catch (error) {
-      this.#syncFailure = error as Error;
-    }
-    if (this.#syncFailure) throw this.#syncFailure;
   }
 
   /** After an error: writes what arrived, unless those bytes are themselves the error or could not be synced. */
