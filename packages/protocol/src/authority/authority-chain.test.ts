@@ -227,3 +227,14 @@ test('refuses a devices body that expires before it was issued, or with a host t
       code: 'AUTHORITY_BODY',
     });
 });
+
+test('the first version of a chain needs its own signers alone', async () => {
+  const { payload, payloadType } = authorityPayload('devices', devices(1, two));
+  const signedBy = (...keys: Key[]) => signEnvelope(payloadType, payload, keys);
+  assert.deepEqual(chainSignatures(undefined, devices(1, two), await signedBy(a)), {
+    signed: [a.keyid],
+    missing: [b.keyid],
+    complete: false,
+  });
+  assert.equal(chainSignatures(undefined, devices(1, two), await signedBy(a, b)).complete, true);
+});

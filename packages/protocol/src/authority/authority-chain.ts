@@ -96,6 +96,7 @@ function readVersion<K extends AuthorityKind>(
     throw releaseError('AUTHORITY_CHAIN', `${what} has payload type ${envelope.payloadType.slice(0, 100)}`);
   const body = rules.format.parse(payloadOf(envelope), what);
   if (body.version !== version) throw releaseError('AUTHORITY_CHAIN', `${what} calls itself version ${body.version}`);
+  // equivalent: it only saves time, what was accepted once is accepted again
   if (known) return body;
   if (before) {
     checkThreshold(what, envelope, before.signers, `version ${version - 1}`);
