@@ -8,11 +8,20 @@ export function changesSince(root: string, revision: string): Map<string, Set<nu
       cwd: root,
       encoding: 'utf8',
       maxBuffer: 2 ** 28,
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
   const changed = new Map<string, Set<number>>();
   let lines = new Set<number>();
-  for (const line of git('diff', '--unified=0', '--no-color', '--no-ext-diff', '--no-prefix', revision).split('\n')) {
+  for (const line of git(
+    'diff',
+    '--unified=0',
+    '--no-color',
+    '--no-ext-diff',
+    '--no-prefix',
+    '--end-of-options',
+    revision,
+    '--',
+  ).split('\n')) {
     const file = /^\+\+\+ (.+)$/.exec(line)?.[1];
     if (file !== undefined) changed.set(file, (lines = new Set()));
     const hunk = /^@@ -\S+ \+(\d+)(?:,(\d+))? @@/.exec(line);

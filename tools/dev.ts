@@ -35,6 +35,8 @@ interface Note {
 }
 
 const { values } = parseArgs({ options: { dir: { type: 'string' } } });
+// Whoever changes the code wants to see where an error comes from.
+process.env.COUNTERSIGN_DEBUG ??= '1';
 const ending = new AbortController();
 // Again and again: npm hands the same Ctrl-C on once more, and cleaning up must not be broken off by it.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ending.abort());

@@ -20,16 +20,32 @@ import { removeScratch, scratchFolder } from './scratch.ts';
 import { runWatched, type Ended } from './watched-run.ts';
 
 const root = resolve(import.meta.dirname, '..');
-const { values, positionals: parts } = parseArgs({
-  options: {
-    since: { type: 'string' },
-    fresh: { type: 'boolean', default: false },
-    page: { type: 'boolean', default: false },
-    workers: { type: 'string', default: '2' },
-    results: { type: 'string', default: join(root, 'mutants.jsonl') },
-  },
-  allowPositionals: true,
-});
+
+function refuse(message: string, hint: string): never {
+  console.error(`error[USAGE]: ${message}\n  ${hint}`);
+  process.exit(2);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        since: { type: 'string' },
+        fresh: { type: 'boolean', default: false },
+        page: { type: 'boolean', default: false },
+        workers: { type: 'string', default: '2' },
+        results: { type: 'string', default: join(root, 'mutants.jsonl') },
+      },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    return refuse(
+      (error as Error).message.split('. ')[0]!,
+      'flags are --since, --fresh, --page, --workers and --results',
+    );
+  }
+}
+const { values, positionals: parts } = readArguments();
 const memory = 2 * 2 ** 30;
 const disk = 4 * 2 ** 30;
 /** For a test file on an idle machine; a round may take four times what its tests took before. */
@@ -52,6 +68,15 @@ interface Task {
   readonly rounds: readonly Round[];
 }
 
+function readChanges(revision: string): Map<string, Set<number>> {
+  try {
+    return changesSince(root, revision);
+  } catch {
+    return refuse(`git does not know the revision ${revision}`, 'name a commit, a branch or a tag');
+  }
+}
+const changed = values.since === undefined ? undefined : readChanges(values.since);
+
 const sha256 = (...texts: string[]): string => createHash('sha256').update(texts.join('\0')).digest('hex');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const support = sha256(...globSync('test/support/*', { cwd: root }).sort().map(read));
@@ -59,7 +84,6 @@ const digestOf = (tests: readonly string[]): string => sha256(support, ...tests.
 
 function tasksOf({ files, tests, judges }: (typeof areas)[number]): Task[] {
   const every = globSync([...tests], { cwd: root }).sort();
-  const changed = values.since === undefined ? undefined : changesSince(root, values.since);
   return globSync(files, { cwd: root })
     .filter((file) => !/\.(test|contract)\.ts$/.test(file))
     .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
@@ -91,12 +115,8 @@ function readResults(): Map<string, Result> {
   return found;
 }
 
-if (process.platform !== 'linux') {
-  console.error(
-    'error[USAGE]: the watch over each round needs Linux\n  run it on Linux, or in the Linux of Windows (WSL)',
-  );
-  process.exit(2);
-}
+if (process.platform !== 'linux')
+  refuse('the watch over each round needs Linux', 'run it on Linux, or in the Linux of Windows (WSL)');
 if (values.fresh) rmSync(values.results, { force: true });
 const known = readResults();
 const tasks = areas.flatMap(tasksOf);

@@ -104,6 +104,9 @@ test('only what changed since a revision is taken out', linux, (t) => {
     assert.equal(spawnSync('git', [...identity, ...args], { cwd: project.copy }).status, 0, args.join(' '));
   };
   git('init', '-q');
+  const unknown = project.run('--since', 'nothing');
+  assert.equal(unknown.status, 2);
+  assert.match(unknown.said, /^error\[USAGE\]: git does not know the revision nothing\n/);
   git('add', 'packages');
   git('commit', '-qm', 'before');
   const lines = ['export const isAllowed = (a: number, b: number): boolean =>', '  a === 1 &&', '  b === 2;', ''];
