@@ -1,7 +1,7 @@
 /** Writes what the mutants showed to `test/mutants.md`: a part for each folder; folders that were not run stay as they are. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Outcome } from './watched-run.ts';
 
 export interface Result {
@@ -23,7 +23,13 @@ What \`npm run mutants -- FOLDER --page\` showed: each check of a folder was tak
 A check that no test notices when it is missing is no check. [CONTRIBUTING.md](../CONTRIBUTING.md) says how to run it.
 `;
 
-export function writePage(root: string, results: readonly Result[]): void {
+export interface Shown {
+  readonly results: readonly Result[];
+  /** Mutants that were not asked yet. */
+  readonly open: number;
+}
+
+export function writePage(root: string, folders: ReadonlyMap<string, Shown>): void {
   const file = join(root, 'test', 'mutants.md');
   const before = existsSync(file)
     ? readFileSync(file, 'utf8')
@@ -32,29 +38,26 @@ export function writePage(root: string, results: readonly Result[]): void {
     : [];
   const parts = new Map(before.map((part) => [part.slice(3, part.indexOf('\n')), part.trimEnd()]));
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
-  for (const folder of new Set(results.map((result) => dirname(result.file))))
-    parts.set(
-      folder,
-      partOf(
-        root,
-        folder,
-        results.filter((result) => dirname(result.file) === folder),
-        commit,
-      ),
-    );
+  for (const [folder, shown] of folders) parts.set(folder, partOf(root, folder, shown, commit));
   const sorted = [...parts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, part]) => `${part}\n`);
   writeFileSync(file, [head, ...sorted].join('\n'));
 }
 
-function partOf(root: string, folder: string, results: readonly Result[], commit: string): string {
+function partOf(root: string, folder: string, { results, open }: Shown, commit: string): string {
   const of = (...outcomes: Outcome[]): Result[] => results.filter(({ outcome }) => outcomes.includes(outcome));
   const byWatch = of('over time', 'over memory', 'over disk');
   const missed = of('green');
   const day = new Date().toISOString().slice(0, 10);
+  const sums = [
+    `${of('red').length} were noticed by a test`,
+    `${byWatch.length} were ended by the watch`,
+    `${missed.length} were not noticed`,
+    ...(open > 0 ? [`**${open} were not asked**`] : []),
+  ];
   return [
     `## ${folder}`,
     '',
-    `${day}, after ${commit}: ${results.length} mutants. ${of('red').length} were noticed by a test, ${byWatch.length} were ended by the watch, ${missed.length} were not noticed.`,
+    `${day}, after ${commit}: ${results.length + open} mutants. ${sums.join(', ')}.`,
     ...listed('Not noticed', missed.map(rowOf)),
     ...listed(
       'Ended by the watch',

@@ -219,6 +219,16 @@ const open = tasks.length - results.length;
 console.log(
   `${results.length - unnoticed.length} noticed, ${unnoticed.length} not noticed${open > 0 ? `, ${open} not asked` : ''}`,
 );
-const whole = results.filter(({ file }) => parts.length === 0 || parts.some((part) => dirname(file).includes(part)));
-if (values.page && open === 0 && values.since === undefined) writePage(root, whole);
+/** Whole folders that were asked for, by what is known of them. */
+const folders = new Map<string, { results: Result[]; open: number }>();
+for (const task of tasks) {
+  const folder = dirname(task.file);
+  if (parts.length > 0 && !parts.some((part) => folder.includes(part))) continue;
+  const part = folders.get(folder) ?? { results: [], open: 0 };
+  const result = resultFor(task);
+  if (result) part.results.push(result);
+  else part.open++;
+  folders.set(folder, part);
+}
+if (values.page && values.since === undefined) writePage(root, folders);
 if (unnoticed.length > 0 || open > 0 || (tasks.length === 0 && values.since === undefined)) process.exitCode = 1;
